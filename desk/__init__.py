@@ -1,0 +1,1 @@
+"""What people touch: the command line, the page, and the composition of all rooms."""

@@ -1,0 +1,1 @@
+"""Concludes tickets from messages: pure meters, conditions and tickets, and the rule library."""
