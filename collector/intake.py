@@ -1,0 +1,265 @@
+"""Decides what becomes of each message that comes in, and puts the decision on disk.
+
+Rule 1: every message received is counted once: journaled, duplicate, quarantined or dropped for privacy.
+Rule 2: nothing readable is kept before the allow-list has seen it.
+Rule 3: a decision that did not reach the disk was never made; the same messages may be taken again.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from collector.clocks import AHEAD_MS, Heard, event_time
+from collector.inbound import Received
+from collector.privacy import mask
+from collector.store import Append, Quarantined, Store
+from collector.streams import Stream, arrived, has_seen, superseded, synchronised
+from telemetry import control, envelope, messages, topics
+from telemetry.envelope import Envelope
+from telemetry.errors import MessageError
+from telemetry.records import Journaled, Record, Started, Tick
+from telemetry.times import to_ms
+from telemetry.topics import Topic
+
+OTHER = "other"
+"""The kind under which messages are counted that belong to no kind of the language."""
+_NOWHERE = Topic("_", "_", OTHER)
+_LINK_STATES = 8
+"""How many states of a host's link are remembered: birth and will of its last connections."""
+_StreamKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the next confirmations must tell."""
+
+    publishers: frozenset[str]
+    """Publishers of whose streams something has been decided."""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """One commit in the making."""
+
+    position: int
+    received_ms: int
+    records: list[Record] = field(default_factory=list)
+    streams: dict[_StreamKey, Stream] = field(default_factory=dict)
+    clocks: dict[_StreamKey, Heard] = field(default_factory=dict)
+    retained: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    payloads: dict[tuple[str, str, int], bytes] = field(default_factory=dict)
+    tallies: Counter[tuple[str, str]] = field(default_factory=Counter)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    released: list[int] = field(default_factory=list)
+    publishers: set[str] = field(default_factory=set)
+
+
+class Intake:
+    """The state against which messages are judged. Lives in the thread that writes the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._streams = {(s.publisher, s.name): s for s in store.streams()}
+        self._clocks = {(c.publisher, c.boot): c for c in store.clocks()}
+        self._retained = dict(store.retained())
+
+    def take(self, received: Sequence[Received], *, received_ms: int) -> Taken:
+        """Decide and commit. Raises Unavailable when the disk cannot take it; then nothing has changed."""
+        draft = _Draft(self._store.head(), received_ms)
+        for message in received:
+            self._take_one(draft, message)
+        self._commit(draft)
+        return Taken(frozenset(draft.publishers))
+
+    def tick(self, at_ms: int) -> None:
+        """Write the collector's clock, and journal what a person released from quarantine."""
+        draft = _Draft(self._store.head(), at_ms)
+        for number, quarantined in self._store.quarantined(released_only=True):
+            message = replace(quarantined.message, position=draft.position + len(draft.records))
+            draft.records.append(replace(message, event_ms=min(message.event_ms, at_ms)))
+            draft.released.append(number)
+            draft.tallies["quarantined", message.topic.kind] -= 1
+        draft.records.append(Tick(draft.position + len(draft.records), at_ms))
+        self._commit(draft)
+
+    def started(self, at_ms: int) -> None:
+        """Write that the collector started."""
+        draft = _Draft(self._store.head(), at_ms)
+        draft.records.append(Started(draft.position, at_ms))
+        self._commit(draft)
+
+    def confirmations(self) -> dict[str, control.Confirmed]:
+        """What each publisher may be told now: every stream that is still its own."""
+        marks: dict[str, dict[str, int]] = {}
+        for stream in self._streams.values():
+            of_publisher = marks.setdefault(stream.publisher, {})
+            if not stream.superseded:
+                of_publisher[stream.name] = stream.through
+        return {
+            publisher: control.Confirmed(epoch=self._store.epoch, streams=streams)
+            for publisher, streams in marks.items()
+        }
+
+    # -- one message --------------------------------------------------------------------------------------
+
+    def _take_one(self, draft: _Draft, received: Received) -> None:
+        try:
+            topic = topics.parse(received.topic)
+        except MessageError as error:
+            self._refuse(draft, received, _NOWHERE, None, error.reason)
+            return
+        try:
+            place = envelope.parse(received.properties)
+        except MessageError as error:
+            self._refuse(draft, received, topic, None, error.reason)
+            return
+        if topic.kind == topics.SYNC:
+            self._take_sync(draft, received, topic)
+        elif place is None:
+            self._take_unsequenced(draft, received, topic)
+        else:
+            self._take_sequenced(draft, received, topic, place)
+
+    def _take_sequenced(self, draft: _Draft, received: Received, topic: Topic, place: Envelope) -> None:
+        draft.publishers.add(topic.publisher)
+        key = (topic.publisher, place.stream)
+        stream = draft.streams.get(key) or self._streams.get(key) or Stream(*key)
+        if has_seen(stream, place.seq):
+            self._take_again(draft, received, topic, place)
+            return
+        draft.streams[key] = arrived(stream, place.seq)
+        draft.payloads[*key, place.seq] = received.payload
+        self._judge(draft, received, topic, place)
+
+    def _take_again(self, draft: _Draft, received: Received, topic: Topic, place: Envelope) -> None:
+        """A number that arrived before: the same message is a duplicate, another is put aside."""
+        key = (topic.publisher, place.stream, place.seq)
+        first = draft.payloads.get(key)
+        if first is None:
+            first = self._store.copy_of(*key)
+        kind = _counted(topic)
+        if first is None or first in (received.payload, mask(received.payload)):
+            draft.tallies["received", kind] += 1
+            draft.tallies["duplicate", kind] += 1
+        else:
+            self._put_aside(
+                draft,
+                "another payload under a number already journaled",
+                self._journaled(draft, received, topic, place),
+            )
+
+    def _take_unsequenced(self, draft: _Draft, received: Received, topic: Topic) -> None:
+        """A retained message states how things are: to hear the same again is no news.
+
+        A host's own states are told apart by their connection, so that several may come again in turn.
+        """
+        if received.retain:
+            crc = zlib.crc32(received.payload)
+            known = draft.retained.get(received.topic) or self._retained.get(received.topic, ())
+            if crc in known:
+                draft.tallies["received", _counted(topic)] += 1
+                draft.tallies["duplicate", _counted(topic)] += 1
+                return
+            kept = _LINK_STATES if topic.device == topics.LINK else 1
+            draft.retained[received.topic] = (*known, crc)[-kept:]
+        self._judge(draft, received, topic, None)
+
+    def _judge(self, draft: _Draft, received: Received, topic: Topic, place: Envelope | None) -> None:
+        """A message that is new here."""
+        if topic.kind not in messages.KINDS:
+            draft.tallies["received", OTHER] += 1
+            draft.tallies["privacy", OTHER] += 1
+            return
+        try:
+            message = messages.decode(received.payload)
+        except MessageError as error:
+            self._refuse(draft, received, topic, place, error.reason)
+            return
+        if message.body.kind != topic.kind:
+            reason = f"body is of kind {message.body.kind}, its topic says {topic.kind}"
+            self._refuse(draft, received, topic, place, reason)
+            return
+        event_ms, corrected = event_time(
+            observed_ms=None if message.observed_at is None else to_ms(message.observed_at),
+            mono_ms=None if place is None else place.mono_ms,
+            received_ms=draft.received_ms,
+            sync=None if place is None else self._clock(draft, topic.publisher, place.boot),
+        )
+        journaled = self._journaled(draft, received, topic, place)
+        journaled = replace(journaled, event_ms=event_ms, corrected=corrected, payload=received.payload)
+        if event_ms > draft.received_ms + AHEAD_MS:
+            self._put_aside(draft, "its time is more than 5 minutes ahead", journaled)
+        else:
+            self._journal(draft, journaled)
+
+    def _clock(self, draft: _Draft, publisher: str, boot: str) -> Heard | None:
+        return draft.clocks.get((publisher, boot)) or self._clocks.get((publisher, boot))
+
+    def _refuse(
+        self, draft: _Draft, received: Received, topic: Topic, place: Envelope | None, reason: str
+    ) -> None:
+        """Journal what cannot be read, masked; the history consumer makes a dead letter of it."""
+        self._journal(draft, replace(self._journaled(draft, received, topic, place), refusal=reason))
+
+    def _journaled(
+        self, draft: _Draft, received: Received, topic: Topic, place: Envelope | None
+    ) -> Journaled:
+        kind = replace(topic, kind=_counted(topic))
+        at_ms = draft.received_ms
+        return Journaled(0, kind, place, at_ms, at_ms, corrected=False, payload=mask(received.payload))
+
+    def _journal(self, draft: _Draft, message: Journaled) -> None:
+        draft.tallies["received", message.topic.kind] += 1
+        draft.records.append(replace(message, position=draft.position + len(draft.records)))
+
+    def _put_aside(self, draft: _Draft, reason: str, message: Journaled) -> None:
+        draft.tallies["received", message.topic.kind] += 1
+        draft.tallies["quarantined", message.topic.kind] += 1
+        draft.quarantined.append(Quarantined(reason, message))
+
+    def _take_sync(self, draft: _Draft, received: Received, topic: Topic) -> None:
+        try:
+            sync = control.read_sync(received.payload)
+        except MessageError as error:
+            self._refuse(draft, received, topic, None, error.reason)
+            return
+        publisher = topic.publisher
+        draft.publishers.add(publisher)
+        draft.clocks[publisher, sync.boot] = Heard(publisher, sync.boot, draft.received_ms, sync.mono_ms)
+        for lane in sync.streams:
+            if lane.supersedes is not None:
+                self._supersede(draft, (publisher, lane.supersedes))
+            key = (publisher, lane.stream)
+            stream = draft.streams.get(key) or self._streams.get(key) or Stream(*key)
+            draft.streams[key] = synchronised(
+                stream, held_from=lane.held_from, sent_through=lane.sent_through
+            )
+
+    def _supersede(self, draft: _Draft, key: _StreamKey) -> None:
+        stream = draft.streams.get(key) or self._streams.get(key)
+        if stream is not None and not stream.superseded:
+            draft.streams[key] = superseded(stream)
+
+    def _commit(self, draft: _Draft) -> None:
+        self._store.append(
+            Append(
+                records=tuple(draft.records),
+                at_ms=draft.received_ms,
+                streams=tuple(draft.streams.values()),
+                tallies=draft.tallies,
+                quarantined=tuple(draft.quarantined),
+                released=tuple(draft.released),
+                clocks=tuple(draft.clocks.values()),
+                retained=tuple(draft.retained.items()),
+            )
+        )
+        self._streams.update(draft.streams)
+        self._clocks.update(draft.clocks)
+        self._retained.update(draft.retained)
+
+
+def _counted(topic: Topic) -> str:
+    return topic.kind if topic.kind in messages.KINDS else OTHER
