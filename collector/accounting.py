@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from collector.consumers import Consumers
 from collector.cursors import Cursor
 from collector.store import Store
 
@@ -67,10 +68,10 @@ def account(
     store: Store, *, rules_cursor: Cursor | None, concluded: Mapping[str, int], failed: Mapping[str, int]
 ) -> Accounting:
     """The accounting as of now; `concluded` and `failed` are the ledger's counters per kind."""
-    with store.snapshot():
+    with store.file.snapshot():
         tallies = store.tallies()
         kinds = sorted({kind for _, kind in tallies})
-        pending = store.pending(store.cursor_position("history"))
+        pending = store.pending(Consumers(store).cursor_position("history"))
         streams = store.streams()
         for_rules = None if rules_cursor is None else store.pending(rules_cursor.position)
 
@@ -86,7 +87,7 @@ def account(
 
     total = line(tuple(kinds))
     return Accounting(
-        epoch=store.epoch,
+        epoch=store.file.epoch,
         total=total,
         kinds={kind: line((kind,)) for kind in kinds},
         missing=sum(stream.missing for stream in streams if not stream.superseded),

@@ -68,7 +68,7 @@ class Intake:
 
     def take(self, received: Sequence[Received], *, received_ms: int) -> Taken:
         """Decide and commit. Raises Unavailable when the disk cannot take it; then nothing has changed."""
-        draft = _Draft(self._store.head(), received_ms)
+        draft = _Draft(self._store.file.head(), received_ms)
         for message in received:
             self._take_one(draft, message)
         self._commit(draft)
@@ -76,7 +76,7 @@ class Intake:
 
     def tick(self, at_ms: int) -> None:
         """Write the collector's clock, and journal what a person released from quarantine."""
-        draft = _Draft(self._store.head(), at_ms)
+        draft = _Draft(self._store.file.head(), at_ms)
         for number, quarantined in self._store.quarantined(released_only=True):
             message = replace(quarantined.message, position=draft.position + len(draft.records))
             draft.records.append(replace(message, event_ms=min(message.event_ms, at_ms)))
@@ -87,7 +87,7 @@ class Intake:
 
     def started(self, at_ms: int) -> None:
         """Write that the collector started."""
-        draft = _Draft(self._store.head(), at_ms)
+        draft = _Draft(self._store.file.head(), at_ms)
         draft.records.append(Started(draft.position, at_ms))
         self._commit(draft)
 
@@ -99,7 +99,7 @@ class Intake:
             if not stream.superseded:
                 of_publisher[stream.name] = stream.through
         return {
-            publisher: control.Confirmed(epoch=self._store.epoch, streams=streams)
+            publisher: control.Confirmed(epoch=self._store.file.epoch, streams=streams)
             for publisher, streams in marks.items()
         }
 

@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from collector.consumers import Consumers
 from collector.cursors import Cursor, DeadLetter
-from collector.store import Limits, Store
+from collector.journal_file import JournalFile, Limits
+from collector.store import Store
 from telemetry.records import Record
 
 _P = ParamSpec("_P")
@@ -29,6 +31,8 @@ class Journal:
     def __init__(self, writer: Store, reader: Store) -> None:
         self._writer = writer
         self._reader = reader
+        self._writer_consumers = Consumers(writer)
+        self._reader_consumers = Consumers(reader)
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="journal-write")
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="journal-read")
         self._appended = asyncio.Condition()
@@ -36,7 +40,7 @@ class Journal:
     @property
     def epoch(self) -> str:
         """The identity of this journal since it was created or restored."""
-        return self._writer.epoch
+        return self._writer.file.epoch
 
     async def write(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a function that uses the writing store in its thread, then wake the readers."""
@@ -56,11 +60,11 @@ class Journal:
 
     async def head(self) -> int:
         """The position that the next record will get."""
-        return await self._read(self._reader.head)
+        return await self._read(self._reader.file.head)
 
     async def first(self) -> int:
         """The oldest position kept."""
-        return await self._read(self._reader.first)
+        return await self._read(self._reader.file.first)
 
     async def wait(self, position: int) -> None:
         """Return once there is a record at this position."""
@@ -73,29 +77,31 @@ class Journal:
 
     async def history_cursor(self) -> Cursor:
         """Where history stands. Raises CursorError where the journal cannot answer from there."""
-        return await self._read(self._reader.cursor, "history")
+        return await self._read(self._reader_consumers.cursor, "history")
 
     async def check(self, consumer: str, cursor: Cursor) -> None:
         """Raises CursorError unless the journal can answer from this cursor on."""
-        await self._read(self._reader.check, consumer, cursor)
+        await self._read(self._reader_consumers.check, consumer, cursor)
 
     async def passed(self, consumer: str, cursor: Cursor) -> None:
         """Remember that a consumer with a cursor of its own no longer needs what lies before it."""
-        await self.write(self._writer.passed, consumer, cursor)
+        await self.write(self._writer_consumers.passed, consumer, cursor)
 
     async def commit_history(
         self, *, cursor: Cursor, stored: Mapping[str, int], dead: Sequence[DeadLetter]
     ) -> None:
         """Move the history cursor together with its counters and dead letters."""
-        await self.write(self._writer.commit_history, cursor=cursor, stored=stored, dead=dead)
+        await self.write(self._writer_consumers.commit_history, cursor=cursor, stored=stored, dead=dead)
 
     async def rewind_history(self, position: int) -> None:
         """Set history back to a position, at most to the first one kept."""
-        await self.write(self._writer.rewind, "history", position)
+        await self.write(self._writer_consumers.rewind, "history", position)
 
     async def prune(self, *, before_ms: int, batches_at_most: int = 50) -> int:
         """Delete some old batches that every consumer has passed; their number is returned."""
-        return await self.write(self._writer.prune, before_ms=before_ms, batches_at_most=batches_at_most)
+        return await self.write(
+            self._writer_consumers.prune, before_ms=before_ms, batches_at_most=batches_at_most
+        )
 
     @property
     def store(self) -> Store:
@@ -106,11 +112,11 @@ class Journal:
         """Let running work end, then close the file."""
         self._writing.shutdown()
         self._reading.shutdown()
-        self._writer.close()
-        self._reader.close()
+        self._writer.file.close()
+        self._reader.file.close()
 
 
 def open_journal(folder: Path, *, limits: Limits, new_epoch: Callable[[], str]) -> Journal:
     """Open the journal of a folder, creating it if it is new. Raises Unavailable for disk trouble."""
-    writer = Store(folder, limits=limits, new_epoch=new_epoch)
-    return Journal(writer, Store(folder, limits=limits, new_epoch=new_epoch))
+    writer, reader = (Store(JournalFile(folder, limits=limits, new_epoch=new_epoch)) for _ in range(2))
+    return Journal(writer, reader)

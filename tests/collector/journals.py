@@ -6,7 +6,8 @@ from itertools import count
 from pathlib import Path
 
 from collector.inbound import Received
-from collector.store import Limits, Store
+from collector.journal_file import JournalFile, Limits
+from collector.store import Store
 from telemetry.control import StreamSync, Sync
 from telemetry.envelope import Envelope
 from telemetry.messages import Alias, Message, OperatingState, Usage, encode
@@ -19,7 +20,7 @@ ALIAS = Alias(protocol="puritan-bennett", namespace="840", identifier="351000000
 
 def open_store(folder: Path, *, limits: Limits = ROOMY) -> Store:
     names = (f"e{n}" for n in count(1))
-    return Store(folder, limits=limits, new_epoch=lambda: next(names))
+    return Store(JournalFile(folder, limits=limits, new_epoch=lambda: next(names)))
 
 
 def usage(seq: int | None, *, observed_ms: int = T0_MS, stream: str = "b-1", mono_ms: int = 0) -> Received:

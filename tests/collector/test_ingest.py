@@ -15,7 +15,7 @@ import pytest
 from collector.inbound import Received
 from collector.ingest import Ingest, Patience
 from collector.journal import Journal, open_journal
-from collector.store import Limits
+from collector.journal_file import Limits
 from telemetry.control import read_confirmed
 from telemetry.errors import SettingsError, Unavailable
 from telemetry.records import Journaled, Started, Tick

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.accounting import account
+from collector.consumers import Consumers
 from collector.cursors import Cursor, CursorError, DeadLetter
 from collector.inbound import Received
 from collector.intake import Intake
-from collector.store import Limits
+from collector.journal_file import Limits
+from collector.store import Store
 from telemetry.control import StreamSync
 from telemetry.envelope import Envelope
 from telemetry.errors import Unavailable
@@ -23,8 +25,8 @@ from telemetry.records import Journaled, Started, Tick
 from tests.collector.journals import T0_MS, open_store, sync, usage
 
 
-def _accounting(store: object) -> dict[str, int]:
-    total = account(store, rules_cursor=None, concluded={}, failed={}).total  # type: ignore[arg-type]
+def _accounting(store: Store) -> dict[str, int]:
+    total = account(store, rules_cursor=None, concluded={}, failed={}).total
     assert total.unaccounted == 0
     return {
         name: getattr(total, name) for name in ("received", "pending", "duplicate", "quarantined", "privacy")
@@ -76,7 +78,7 @@ def test_redelivery_in_any_order_and_a_restart_anywhere_journal_each_number_once
         intake = Intake(store)
         for n, batch in enumerate(batches):
             if n == restart:
-                store.close()
+                store.file.close()
                 store = open_store(Path(folder))
                 intake = Intake(store)
             intake.take([usage(seq) for seq in batch], received_ms=T0_MS)
@@ -87,7 +89,7 @@ def test_redelivery_in_any_order_and_a_restart_anywhere_journal_each_number_once
         assert [r.position for r in records] == list(range(len(records)))
         counted = _accounting(store)
         assert (counted["received"], counted["pending"]) == (len(everything), len(set(everything)))
-        store.close()
+        store.file.close()
 
 
 def test_confirmations_stop_before_the_first_hole_and_go_on_when_sync_gives_it_up(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_kinds_outside_the_allow_list_leave_nothing_but_a_count(tmp_path: Path) 
     intake.take([secret], received_ms=T0_MS)
     assert _accounting(store) == {"received": 1, "pending": 0, "duplicate": 0, "quarantined": 0, "privacy": 1}
     assert intake.confirmations()["hn01-a"].streams == {"b-1": 1}
-    store.close()
+    store.file.close()
     assert all(b"SECRET" not in path.read_bytes() for path in tmp_path.iterdir())
 
 
@@ -220,14 +222,14 @@ def test_retained_third_party_states_may_come_back_after_another(tmp_path: Path)
 def test_below_the_disk_reserve_nothing_is_taken_and_nothing_has_changed(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     Intake(store).take([usage(1)], received_ms=T0_MS)
-    store.close()
+    store.file.close()
     full = open_store(tmp_path, limits=Limits(size_cap=1 << 30, disk_reserve=1 << 60))
     intake = Intake(full)
     with pytest.raises(Unavailable, match="nothing more is acknowledged until space is freed"):
         intake.take([usage(2)], received_ms=T0_MS)
     assert intake.confirmations()["hn01-a"].streams == {"b-1": 1}
     assert _accounting(full)["received"] == 1
-    full.close()
+    full.file.close()
     roomy = open_store(tmp_path)
     assert Intake(roomy).take([usage(2)], received_ms=T0_MS).publishers == {"hn01-a"}
 
@@ -244,12 +246,12 @@ def test_at_the_size_cap_passed_batches_go_first_and_then_appending_goes_on(tmp_
     with pytest.raises(Unavailable, match="cap"):
         fill()
     seq = intake.confirmations()["hn01-a"].streams["b-1"]
-    assert store.prune(before_ms=0, batches_at_most=1000) == 0
+    assert Consumers(store).prune(before_ms=0, batches_at_most=1000) == 0
     for consumer in ("history", "rules"):
-        store.passed(consumer, Cursor(store.epoch, store.head()))
-    assert store.prune(before_ms=0, batches_at_most=1000) > 0
+        Consumers(store).passed(consumer, Cursor(store.file.epoch, store.file.head()))
+    assert Consumers(store).prune(before_ms=0, batches_at_most=1000) > 0
     intake.take([usage(seq + 1)], received_ms=T0_MS)
-    assert store.first() > 0
+    assert store.file.first() > 0
     assert intake.confirmations()["hn01-a"].streams == {"b-1": seq + 1}
 
 
@@ -258,24 +260,24 @@ def test_pruning_takes_whole_batches_that_are_old_and_passed(tmp_path: Path) -> 
     intake = Intake(store)
     for n in range(1, 11):
         intake.take([usage(n)], received_ms=T0_MS + n * 1000)
-    store.passed("rules", Cursor(store.epoch, 8))
-    store.passed("history", Cursor(store.epoch, 6))
-    assert store.prune(before_ms=T0_MS + 9_000, batches_at_most=4) == 4
-    assert store.prune(before_ms=T0_MS + 9_000, batches_at_most=4) == 2
-    assert store.prune(before_ms=T0_MS + 9_000, batches_at_most=4) == 0
-    assert store.first() == 6
+    Consumers(store).passed("rules", Cursor(store.file.epoch, 8))
+    Consumers(store).passed("history", Cursor(store.file.epoch, 6))
+    assert Consumers(store).prune(before_ms=T0_MS + 9_000, batches_at_most=4) == 4
+    assert Consumers(store).prune(before_ms=T0_MS + 9_000, batches_at_most=4) == 2
+    assert Consumers(store).prune(before_ms=T0_MS + 9_000, batches_at_most=4) == 0
+    assert store.file.first() == 6
     with pytest.raises(CursorError, match="begins at 6"):
-        store.check("history", Cursor(store.epoch, 5))
+        Consumers(store).check("history", Cursor(store.file.epoch, 5))
 
 
 def test_history_set_back_moves_its_counts_back(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     Intake(store).take([usage(n) for n in range(1, 11)], received_ms=T0_MS)
     dead = DeadLetter(7, "t", "usage", b"{}", "why")
-    store.commit_history(cursor=Cursor(store.epoch, 9), stored={"usage": 8}, dead=[dead])
+    Consumers(store).commit_history(cursor=Cursor(store.file.epoch, 9), stored={"usage": 8}, dead=[dead])
     total = account(store, rules_cursor=None, concluded={}, failed={}).total
     assert (total.stored, total.pending, total.dead_lettered, total.unaccounted) == (8, 1, 1, 0)
-    assert store.rewind("history", 4) == 4
+    assert Consumers(store).rewind("history", 4) == 4
     total = account(store, rules_cursor=None, concluded={}, failed={}).total
     assert (total.stored, total.pending, total.dead_lettered, total.unaccounted) == (4, 6, 0, 0)
 
@@ -283,16 +285,16 @@ def test_history_set_back_moves_its_counts_back(tmp_path: Path) -> None:
 def test_a_new_epoch_stops_cursors_of_the_old_one(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     Intake(store).take([usage(1)], received_ms=T0_MS)
-    old = Cursor(store.epoch, 1)
-    store.renew_epoch()
-    assert store.cursor("history") == Cursor(store.epoch, 0)
+    old = Cursor(store.file.epoch, 1)
+    store.file.renew_epoch()
+    assert Consumers(store).cursor("history") == Cursor(store.file.epoch, 0)
     with pytest.raises(CursorError, match="hourmeter rewind rules"):
-        store.check("rules", old)
+        Consumers(store).check("rules", old)
 
 
 def test_a_damaged_batch_is_told_and_not_read(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     Intake(store).take([usage(1)], received_ms=T0_MS)
-    store._db.execute("UPDATE batch SET crc = crc + 1")  # noqa: SLF001 - the damage
+    store.file.db.execute("UPDATE batch SET crc = crc + 1")
     with pytest.raises(Unavailable, match="fails its checksum"):
         store.read(0, limit=1)
