@@ -25,11 +25,12 @@ class Received:
 class Session(Protocol):
     """One connection's worth of receiving."""
 
-    session_present: bool
-    """Whether the broker kept our session: False after the first connect means that it lost one."""
+    @property
+    def session_present(self) -> bool:
+        """Whether the broker kept our session: False after the first connect means that it lost one."""
 
     async def receive(self) -> Sequence[Received]:
-        """All messages that have come in, in order, at least one. Raises Unavailable when the link is lost."""
+        """All messages that came in, in order, at least one. Raises Unavailable when the link is lost."""
 
     def acknowledge(self, received: Sequence[Received]) -> None:
         """Tell the broker that these, the next in order, are safe. On a link already lost it does nothing."""

@@ -1,0 +1,85 @@
+"""Cuts a stream of bytes into frames that begin with a fixed word and have a fixed size, past any garbage.
+
+Rule 1: bytes that begin no frame are refused once, however long, until a sound frame comes.
+Rule 2: a faulty frame is refused where it begins; faults within its size from there are not said again.
+Rule 3: after a fault the search goes on one byte further, so a cut frame never costs the one behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from adapters.contract import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One sound frame and where it begins in the stream."""
+
+    offset: int
+    data: bytes
+
+
+class FixedFrames:
+    """The framing of one stream; holds less than one frame between calls."""
+
+    def __init__(self, word: bytes, *, size: int, fault: Callable[[bytearray], str | None]) -> None:
+        """`fault` tells what is wrong with bytes that begin with `word` (or a part of it), None while it may
+        still become a frame; it must answer the same when more bytes follow.
+        """
+        self._word = word
+        self._size = size
+        self._fault = fault
+        self._buffer = bytearray()
+        self._offset = 0
+        self._garbage = False
+        self._quiet_to = 0
+
+    def feed(self, data: bytes) -> Iterator[Frame | Refusal]:
+        """All frames and refusals that these bytes complete."""
+        self._buffer += data
+        while True:
+            start = self._start()
+            if start:
+                if not self._garbage:
+                    yield Refusal(self._offset, f"bytes that begin no {self._word.decode()} frame")
+                self._garbage = True
+                self._drop(start)
+            fault = self._fault(self._buffer)
+            if fault is not None:
+                if self._offset >= self._quiet_to:
+                    yield Refusal(self._offset, fault)
+                    self._quiet_to = self._offset + self._size
+                self._garbage = True
+                self._drop(1)
+            elif len(self._buffer) >= self._size:
+                frame = Frame(self._offset, bytes(self._buffer[: self._size]))
+                self._garbage = False
+                self._drop(self._size)
+                yield frame
+            else:
+                return
+
+    def close(self) -> tuple[Refusal, ...]:
+        """The stream has ended or begins anew: a frame that was begun is refused."""
+        offset, length = self._offset, len(self._buffer)
+        known = self._garbage and length < len(self._word)
+        self._drop(length)
+        self._garbage = False
+        if not length or known:
+            return ()
+        return (Refusal(offset, f"unfinished frame: {length} of {self._size} bytes"),)
+
+    def _start(self) -> int:
+        """Where a frame begins or may begin; all bytes before are garbage."""
+        found = self._buffer.find(self._word)
+        if found >= 0:
+            return found
+        length = len(self._buffer)
+        shared = (n for n in range(len(self._word) - 1, 0, -1) if self._buffer.endswith(self._word[:n]))
+        return length - next(shared, 0)
+
+    def _drop(self, count: int) -> None:
+        del self._buffer[:count]
+        self._offset += count

@@ -1,0 +1,175 @@
+"""Ways to reach a device: TCP to a serial-device server, and the replay of a capture file.
+
+Rule: `read` returns b"" only when no byte will ever come again; a link that is lost raises Unavailable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from telemetry.errors import SettingsError, Unavailable
+
+PIECE_BYTES = 4096
+"""Most bytes returned by one read."""
+
+
+class Connection(Protocol):
+    """One open link to a device."""
+
+    async def read(self) -> bytes:
+        """The next bytes; b"" at the end of all input. Raises Unavailable when the link is lost."""
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes to the device. Raises Unavailable when the link is lost."""
+
+    async def close(self) -> None:
+        """Let go of the link; never raises for a link that is lost already."""
+
+
+class Transport(Protocol):
+    """Where a device is to be found."""
+
+    @property
+    def place(self) -> str:
+        """The place in words that an operator knows, for errors and status."""
+
+    async def connect(self) -> Connection:
+        """Open a link. Raises Unavailable, to be tried again."""
+
+
+class Incoming(Protocol):
+    """The part of asyncio.StreamReader that a link uses."""
+
+    async def read(self, n: int) -> bytes:
+        """Up to n bytes, b"" when the other side has closed."""
+
+
+class Outgoing(Protocol):
+    """The part of asyncio.StreamWriter that a link uses."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes."""
+
+    async def drain(self) -> None:
+        """Wait until the queue has room."""
+
+    @property
+    def transport(self) -> asyncio.WriteTransport:
+        """What can be aborted without waiting for bytes that nobody takes."""
+
+    async def wait_closed(self) -> None:
+        """Wait until it is closed."""
+
+
+Dial = Callable[[str, int], Awaitable[tuple[Incoming, Outgoing]]]
+
+
+def tcp(host: str, port: int, *, connect_timeout_s: float, dial: Dial = asyncio.open_connection) -> Transport:
+    """A serial-device server (or a device) that listens on TCP."""
+    return _Tcp(host, port, connect_timeout_s, dial)
+
+
+def replay(path: Path, *, piece_bytes: int = PIECE_BYTES) -> Transport:
+    """A capture file, fed in pieces once; what is written to it is let go."""
+    return _Replay(path, piece_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tcp:
+    host: str
+    port: int
+    connect_timeout_s: float
+    dial: Dial
+
+    @property
+    def place(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    async def connect(self) -> Connection:
+        try:
+            async with asyncio.timeout(self.connect_timeout_s):
+                reader, writer = await self.dial(self.host, self.port)
+        except TimeoutError as error:
+            raise Unavailable(
+                self.place,
+                why=f"no answer within {self.connect_timeout_s:g} s",
+                advice="check its power and network",
+            ) from error
+        except OSError as error:
+            raise Unavailable(self.place, why=_why(error), advice="check its address and port") from error
+        return _Stream(self.place, reader, writer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    place: str
+    reader: Incoming
+    writer: Outgoing
+
+    async def read(self) -> bytes:
+        try:
+            data = await self.reader.read(PIECE_BYTES)
+        except OSError as error:
+            raise Unavailable(self.place, why=_why(error)) from error
+        if not data:
+            raise Unavailable(self.place, why="the other side closed the link")
+        return data
+
+    async def write(self, data: bytes) -> None:
+        try:
+            self.writer.write(data)
+            await self.writer.drain()
+        except OSError as error:
+            raise Unavailable(self.place, why=_why(error)) from error
+
+    async def close(self) -> None:
+        self.writer.transport.abort()
+        with suppress(OSError):  # the link is let go; that it was lost has been said by read or write
+            await self.writer.wait_closed()
+
+
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    path: Path
+    piece_bytes: int
+
+    @property
+    def place(self) -> str:
+        return str(self.path)
+
+    async def connect(self) -> Connection:
+        try:
+            file = await asyncio.to_thread(self.path.open, "rb")
+        except OSError as error:
+            raise SettingsError(
+                where="replay", found=f"{self.path}: {_why(error)}", expected="name a capture file"
+            ) from error
+        return _Capture(self.place, file, self.piece_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Capture:
+    place: str
+    file: BinaryIO
+    piece_bytes: int
+
+    async def read(self) -> bytes:
+        try:
+            return await asyncio.to_thread(self.file.read, self.piece_bytes)
+        except OSError as error:
+            raise Unavailable(self.place, why=_why(error)) from error
+
+    async def write(self, data: bytes) -> None:
+        """Nobody listens."""
+
+    async def close(self) -> None:
+        self.file.close()
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
