@@ -63,6 +63,11 @@ class Accounting:
     """Final."""
     rules: Conclusions | None
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether a consumer still has messages before it."""
+        return self.total.pending > 0 or (self.rules is not None and self.rules.pending > 0)
+
 
 def account(
     store: Store, *, rules_cursor: Cursor | None, concluded: Mapping[str, int], failed: Mapping[str, int]

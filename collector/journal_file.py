@@ -6,7 +6,6 @@ Rule: below the disk reserve or above the size cap nothing is appended, so nothi
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -189,20 +188,20 @@ class JournalFile:
         return epoch
 
 
-def lock(folder: Path) -> int:
-    """Take the journal for this process alone and return the lock's file descriptor.
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold the journal of a folder for this process alone. Raises SettingsError if another one has it.
 
-    Raises SettingsError if another collector has it. The lock goes with the process.
+    The lock goes with the process, however it ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "journal.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise SettingsError(
-            where=f"journal {folder}",
-            found="another collector is using it",
-            expected="run one collector per journal",
-        ) from None
-    return descriptor
+    with (folder / "journal.lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                where=f"journal {folder}",
+                found="another collector is using it",
+                expected="run one collector per journal",
+            ) from None
+        yield

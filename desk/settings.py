@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from telemetry.errors import SettingsError
+from telemetry.messages import MeterName
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -58,8 +59,8 @@ class Broker(Secret):
     """Name or address of the broker; empty: the bus within the process."""
     port: Port = 1883
     """TCP port; 8883 is usual with TLS."""
-    user: Name | None = None
-    """MQTT user; an adapter host's user is also its publisher name."""
+    user: Name = "collector"
+    """MQTT user of the collector; an adapter host's user is its publisher name."""
     tls: bool = False
     """Whether to speak TLS."""
     ca_file: Path | None = None
@@ -123,11 +124,11 @@ class Desk(_Table):
     """Seconds after which the page loads itself anew."""
 
 
-class Host(_Table):
+class Host(Secret):
     """The adapter host of this machine."""
 
     publisher: Name | None = None
-    """Publisher name; empty: the broker's user."""
+    """Publisher name, which is also its MQTT user; site code included, as `HN01-icu`."""
     outbox: Path = Path("data/outbox.db")
     """File of the outbox."""
     outbox_cap_mib: Annotated[int, Field(ge=1)] = 2048
@@ -166,6 +167,17 @@ class AssetAlias(_Table):
     """Serial number, or port or bed where the protocol tells none."""
 
 
+class Baseline(_Table):
+    """What a meter showed when the asset was entered, so that work is not due by guess."""
+
+    meter: MeterName
+    """Name of the meter, as `ventilation_h`."""
+    reading: Annotated[float, Field(ge=0)]
+    """What the device's own hour counter showed."""
+    last_done: Annotated[float, Field(ge=0)]
+    """The reading at which work was last completed."""
+
+
 class Asset(_Table):
     """One asset of the site."""
 
@@ -185,6 +197,8 @@ class Asset(_Table):
     """As on the type plate."""
     aliases: tuple[AssetAlias, ...] = ()
     """How adapters know it; an asset without any is kept with manual readings."""
+    baselines: tuple[Baseline, ...] = ()
+    """Readings of its hour counters at the start."""
 
 
 class Settings(BaseSettings):
@@ -246,7 +260,7 @@ def load(file: Path | None) -> Settings:
     """
     data = {} if file is None else _read(file)
     origin = "environment" if file is None else str(file)
-    for table in ("broker", "history"):
+    for table in ("broker", "history", "host"):
         given = data.get(table)
         if isinstance(given, dict) and "password" in given:
             raise SettingsError(

@@ -1,0 +1,1 @@
+"""Runs adapters: transports, supervision of devices, the durable outbox and the publisher."""

@@ -1,0 +1,211 @@
+"""The adapter host: all devices of one settings file over one outbox and one publisher."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+
+from adapters.contract import ProtocolFile
+from adapters.host import transports
+from adapters.host.devices import Device, DeviceHealth
+from adapters.host.lanes import Room
+from adapters.host.link import Link
+from adapters.host.outbox import Outbox, open_outbox
+from adapters.host.pace import Pace
+from adapters.host.publisher import Publisher, PublisherHealth
+from adapters.host.transports import Transport
+from telemetry import topics
+from telemetry.clock import Clock
+from telemetry.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """A device behind a serial-device server, or one that listens on TCP."""
+
+    host: str
+    port: int
+    connect_timeout_s: float = 5.0
+
+    def transport(self) -> Transport:
+        """The way there."""
+        return transports.tcp(self.host, self.port, connect_timeout_s=self.connect_timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A capture file, played once."""
+
+    path: Path
+
+    def transport(self) -> Transport:
+        """The way there."""
+        return transports.replay(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """One device as the operator describes it."""
+
+    name: str
+    """Names the device in topics: A-Z a-z 0-9 _ -, not beginning with `_`."""
+    protocol: str
+    reached: Tcp | Replay
+    poll_s: float | None = None
+    """Seconds between polls; the protocol's own figure if None."""
+    answer_s: float = 5.0
+    """Real seconds within which a poll is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """One adapter host."""
+
+    publisher: str
+    """Its MQTT user, site code included."""
+    outbox: Path
+    devices: tuple[DeviceSettings, ...]
+    room: Room = field(default_factory=Room)
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(frozen=True, slots=True)
+class HostHealth:
+    """How the host stands."""
+
+    publisher: PublisherHealth
+    devices: tuple[DeviceHealth, ...]
+
+
+class Host:
+    """A running adapter host; made by `open_host`."""
+
+    def __init__(self, *, publisher: Publisher, devices: tuple[Device, ...], outbox: Outbox) -> None:
+        self._publisher = publisher
+        self._devices = devices
+        self._outbox = outbox
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    @property
+    def health(self) -> HostHealth:
+        """How everything stands now."""
+        return HostHealth(self._publisher.health, tuple(device.health for device in self._devices))
+
+    async def run(self) -> None:
+        """Hear the devices and publish what they say, until stopped or cancelled.
+
+        Raises SettingsError: the broker refuses us for good, or the outbox is beyond use.
+        """
+        publishing = asyncio.create_task(self._publisher.run(), name="publisher")
+        hearing = asyncio.create_task(self._hear(), name="devices")
+        stopping = asyncio.create_task(self._until_stopped(), name="stopping")
+        try:
+            await asyncio.wait((publishing, hearing, stopping), return_when=asyncio.FIRST_COMPLETED)
+            for task in (publishing, hearing):
+                if task.done():
+                    task.result()
+            hearing.cancel()
+            await asyncio.wait((hearing,))
+            with suppress(TimeoutError):  # what is not confirmed by then stays in the outbox
+                async with asyncio.timeout(self._publisher.pace.goodbye_s):
+                    await self._outbox.settled.wait()
+        finally:
+            tasks = (publishing, hearing, stopping)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Let `run` end: first the devices, then the publisher, with a last word from each."""
+        self._stopping.set()
+
+    async def ended(self) -> None:
+        """Wait until the input of every device has ended and all that it said is confirmed."""
+        await self._ended.wait()
+        await self._outbox.settled.wait()
+
+    async def _hear(self) -> None:
+        """All devices; one that fails fails alone, only an outbox beyond use ends them all."""
+        running = [asyncio.create_task(device.run(), name=device.name) for device in self._devices]
+        try:
+            await asyncio.gather(*running)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        self._ended.set()
+        await self._stopping.wait()
+
+    async def _until_stopped(self) -> None:
+        await self._stopping.wait()
+
+
+@asynccontextmanager
+async def open_host(
+    settings: HostSettings,
+    *,
+    link: Link,
+    protocols: Mapping[str, ProtocolFile],
+    clock: Clock,
+    rng: Random,
+    machine: str,
+) -> AsyncIterator[Host]:
+    """A host with its outbox open, to be `run`.
+
+    `rng` must be unpredictable in earnest (random.SystemRandom): it names streams and connections.
+    `machine` names this machine, so that a copied outbox is told apart. Raises SettingsError, Unavailable.
+    """
+    _check(settings, protocols)
+    async with open_outbox(
+        settings.outbox, machine=machine, clock=clock, rng=rng, room=settings.room
+    ) as outbox:
+        publisher = Publisher(settings.publisher, outbox, link, clock, rng, settings.pace)
+        devices = tuple(
+            _device(one, protocols[one.protocol], outbox=outbox, clock=clock, rng=rng)
+            for one in settings.devices
+        )
+        yield Host(publisher=publisher, devices=devices, outbox=outbox)
+
+
+def _device(
+    settings: DeviceSettings, protocol: ProtocolFile, *, outbox: Outbox, clock: Clock, rng: Random
+) -> Device:
+    poll_s = protocol.info.poll_s if settings.poll_s is None else settings.poll_s
+    return Device(
+        name=settings.name,
+        protocol=settings.protocol,
+        poll_s=poll_s,
+        transport=settings.reached.transport(),
+        make=partial(protocol.adapter, period_s=poll_s),
+        outbox=outbox,
+        clock=clock,
+        rng=rng,
+        answer_s=settings.answer_s,
+    )
+
+
+def _check(settings: HostSettings, protocols: Mapping[str, ProtocolFile]) -> None:
+    def refuse(where: str, found: str, expected: str) -> None:
+        raise SettingsError(where=where, found=found, expected=expected)
+
+    if not topics.is_name(settings.publisher):
+        refuse("publisher", repr(settings.publisher), "must be 1 to 64 of A-Z a-z 0-9 _ -")
+    names = [device.name for device in settings.devices]
+    for device in settings.devices:
+        where = f"device {device.name!r}"
+        if not topics.is_name(device.name) or device.name.startswith("_"):
+            refuse(
+                where, "is no name for a topic", "must be 1 to 64 of A-Z a-z 0-9 _ -, not beginning with _"
+            )
+        if names.count(device.name) > 1:
+            refuse(where, "is named twice", "must be a name of its own for every device")
+        if device.protocol not in protocols:
+            refuse(where, f"protocol {device.protocol!r} is not known", f"use one of: {', '.join(protocols)}")
+        if device.poll_s is not None and device.poll_s <= 0:
+            refuse(where, f"poll_s is {device.poll_s:g}", "must be more than 0 seconds")

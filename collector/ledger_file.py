@@ -1,0 +1,97 @@
+"""The ledger's SQLite file: opened with safe settings, brought up to date, written in short transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from telemetry.errors import SettingsError, Unavailable
+
+BUSY_MS: Final = 10_000
+"""How long a writer waits for another before it says that the ledger is locked."""
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+)
+Intent = Literal["read", "write"]
+
+
+def _with_manners(engine: Engine, *, busy_ms: int) -> Engine:
+    """Let writers queue at BEGIN instead of failing half-way; readers never block them."""
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (f"PRAGMA busy_timeout={busy_ms}", *_PRAGMAS):
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("intent") == "write"
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+class LedgerFile:
+    """One file, used from one thread."""
+
+    def __init__(self, path: Path, *, busy_ms: int) -> None:
+        self._path = path
+        self._engine = _with_manners(create_engine(f"sqlite:///{path}"), busy_ms=busy_ms)
+
+    def open(self) -> None:
+        """Create the file or bring it up to date. Raises SettingsError if that cannot be."""
+        config = Config()
+        config.set_main_option("script_location", "collector:migrations")
+        config.set_main_option("path_separator", "os")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._engine.connect().execution_options(intent="write") as connection:
+                config.attributes["connection"] = connection
+                with connection.begin():
+                    command.upgrade(config, "head")
+        except CommandError as error:
+            raise SettingsError(
+                where=f"ledger {self._path}",
+                found=f"it was made by another version of hourmeter ({error})",
+                expected="use that version or a newer one",
+            ) from error
+        except (DatabaseError, OSError) as error:
+            raise SettingsError(
+                where=f"ledger {self._path}",
+                found=_cause(error),
+                expected="name a file of ours, in a folder that this user may write to",
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self, intent: Intent) -> Iterator[Connection]:
+        """One transaction, committed at the end of the block. Raises Unavailable when locked or full."""
+        try:
+            with self._engine.connect().execution_options(intent=intent) as connection, connection.begin():
+                yield connection
+        except OperationalError as error:
+            raise Unavailable(
+                f"ledger {self._path}", why=_cause(error), advice="nothing is lost: it is tried again"
+            ) from error
+
+
+def _cause(error: Exception) -> str:
+    return str(error.orig) if isinstance(error, DatabaseError) else str(error)

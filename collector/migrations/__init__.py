@@ -1,0 +1,1 @@
+"""Migrations of the ledger, run in process when it is opened."""

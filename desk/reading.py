@@ -1,0 +1,175 @@
+"""What the desk reads from journal and ledger, and what people tell the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from collector.accounting import Accounting, account
+from collector.consumers import Consumers
+from collector.cursors import Cursor
+from collector.journal_file import CONSUMERS, JournalFile, Limits
+from collector.ledger import Ledger, LedgerInput, open_ledger
+from collector.store import Quarantined, Store
+from desk.settings import Settings
+from rules.inputs import AcknowledgeTicket, CloseTicket
+from rules.tickets import Ticket, TicketEvent
+from telemetry.errors import MessageError, SettingsError
+
+APPLIED_WITHIN_S = 10.0
+"""How long a person waits to hear what became of what they said."""
+LOOK_S = 0.2
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[Store]:
+    """The journal of the site for a look. Raises SettingsError if there is none."""
+    if not (settings.journal.folder / "journal.db").exists():
+        raise SettingsError(
+            where="journal.folder",
+            found=f"{settings.journal.folder} holds no journal",
+            expected="the settings file of a site that has run: --settings FILE",
+        )
+    file = JournalFile(
+        settings.journal.folder,
+        limits=Limits(size_cap=settings.journal.size_cap_mib << 20, disk_reserve=0),
+        new_epoch=_new_epoch,
+    )
+    try:
+        yield Store(file)
+    finally:
+        file.close()
+
+
+def _new_epoch() -> str:
+    return secrets.token_hex(6)
+
+
+@asynccontextmanager
+async def _ledger(settings: Settings) -> AsyncIterator[Ledger]:
+    if not settings.ledger.file.exists():
+        raise SettingsError(
+            where="ledger.file",
+            found=f"there is no {settings.ledger.file}",
+            expected="the settings file of a site that has run: --settings FILE",
+        )
+    async with open_ledger(settings.ledger.file) as ledger:
+        yield ledger
+
+
+async def accounting(settings: Settings) -> Accounting:
+    """Where every message is now; the rules' part only if there is a ledger. Raises SettingsError."""
+    if not settings.ledger.file.exists():
+        with open_store(settings) as store:
+            return account(store, rules_cursor=None, concluded={}, failed={})
+    async with open_ledger(settings.ledger.file) as ledger:
+        return await accounting_with(settings, ledger)
+
+
+async def accounting_with(settings: Settings, ledger: Ledger) -> Accounting:
+    """The same with a ledger that is open already. The ledger is read first: it never runs ahead."""
+    state, progress = await ledger.load()
+    counters = state.engineering.counters
+    with open_store(settings) as store:
+        return account(
+            store,
+            rules_cursor=Cursor(store.file.epoch, 0) if progress is None else progress.cursor,
+            concluded=_of(counters, "concluded"),
+            failed=_of(counters, "failed"),
+        )
+
+
+def _of(counters: dict[str, int], what: str) -> dict[str, int]:
+    return {name.partition(":")[2]: count for name, count in counters.items() if name.startswith(f"{what}:")}
+
+
+async def tickets(settings: Settings, *, closed_too: bool) -> tuple[Ticket, ...]:
+    """Tickets by number."""
+    async with _ledger(settings) as ledger:
+        return await ledger.tickets(open_only=not closed_too)
+
+
+async def ticket(settings: Settings, number: str) -> tuple[Ticket, tuple[TicketEvent, ...]]:
+    """One ticket and what happened to it. Raises SettingsError if there is none."""
+    async with _ledger(settings) as ledger:
+        found = await ledger.ticket(number)
+    if found is None:
+        raise SettingsError(
+            where="ticket", found=f"there is no {number}", expected="an id that `tickets list` shows"
+        )
+    return found
+
+
+async def tell(settings: Settings, wish: CloseTicket | AcknowledgeTicket) -> str:
+    """Append what a person says and wait a little for what becomes of it. Raises MessageError if refused."""
+    async with _ledger(settings) as ledger:
+        state, _ = await ledger.load()
+        said = wish.model_copy(update={"at_ms": state.engineering.now_ms or wish.at_ms})
+        number = await ledger.append_input(said)
+        try:
+            async with asyncio.timeout(APPLIED_WITHIN_S):
+                done = await _applied(ledger, number)
+        except TimeoutError:
+            return f"{wish.ticket}: recorded; it takes effect when `hourmeter conclude` (or `run`) runs"
+    if done.refused:
+        raise MessageError(done.refused, subject=wish.ticket)
+    return f"{wish.ticket}: done"
+
+
+async def _applied(ledger: Ledger, number: int) -> LedgerInput:
+    while True:
+        found = await ledger.input(number)
+        if found is not None and found.applied_at is not None:
+            return found
+        await asyncio.sleep(LOOK_S)
+
+
+def quarantined(settings: Settings) -> tuple[tuple[int, Quarantined], ...]:
+    """Messages that were put aside."""
+    with open_store(settings) as store:
+        return store.quarantined()
+
+
+def release(settings: Settings, number: int) -> None:
+    """Let a message go on. Raises SettingsError if there is none of that number."""
+    with open_store(settings) as store:
+        if not store.release(number):
+            raise SettingsError(
+                where="quarantine",
+                found=f"there is no message {number}",
+                expected="a number that `quarantine list` shows",
+            )
+
+
+async def rewind(settings: Settings, consumer: str, position: int) -> int:
+    """Set a consumer back to a position of the journal as it is now."""
+    if consumer not in CONSUMERS:
+        raise SettingsError(where="consumer", found=repr(consumer), expected=" or ".join(CONSUMERS))
+    with open_store(settings) as store:
+        taken = Consumers(store).rewind(consumer, position)
+        if consumer == "rules":
+            async with _ledger(settings) as ledger:
+                await ledger.rewind(Cursor(store.file.epoch, taken), counters=_before(store, taken))
+        return taken
+
+
+def _before(store: Store, position: int) -> dict[str, int]:
+    """The rules' counters for all messages before a position: journaled ones are taken as concluded."""
+    tallies = store.tallies()
+    kinds = {kind for _, kind in tallies}
+    left = store.pending(position)
+    out = ("duplicate", "quarantined", "privacy")
+    return {
+        f"concluded:{kind}": tallies.get(("received", kind), 0)
+        - sum(tallies.get((what, kind), 0) for what in out)
+        - left.get(kind, 0)
+        for kind in kinds
+    }
+
+
+def restored(settings: Settings) -> str:
+    """Begin a new epoch of the journal; its name."""
+    with open_store(settings) as store:
+        return store.file.renew_epoch()

@@ -1,0 +1,196 @@
+"""The engine: records and desk inputs in, state and tickets out; pure, and the same for the same input.
+
+Rule 1: ticks are the only clock. Messages are judged as of their event time; silence is judged once an
+hour of ticks, and not in the first hour after a start of the collector, while hosts catch up.
+Rule 2: a device that no asset claims keeps everything it says and opens no ticket.
+Rule 3: what cannot be read is counted as failed and skipped; everything else is concluded, exactly once.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rules.book import TicketBook
+from rules.desk_work import take_input
+from rules.episodes import Edge, hear
+from rules.fleet import Fleet
+from rules.inputs import AliasKey, DeskInput, alias_key
+from rules.judging import judge_asset, judge_episode
+from rules.meters import DerivedMeter, ReportedMeter, Sample, elapsed_ms, reported_name
+from rules.state import Changes, Device, Publisher, State, write_engineering
+from rules.words import HOUR_MS
+from telemetry.errors import MessageError
+from telemetry.messages import (
+    KINDS,
+    Alarm,
+    AlarmKind,
+    Fault,
+    Identity,
+    LinkState,
+    Message,
+    MeterName,
+    Status,
+    Usage,
+    decode,
+)
+from telemetry.records import Journaled, Record, Started, Tick
+from telemetry.topics import LINK
+
+SETTLE_MS: Final = HOUR_MS
+"""Time after a start in which silence is not judged: what hosts held back is still coming in."""
+
+
+class Engine:
+    """Concludes over one state, which it changes in place."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._fleet = Fleet(state, TicketBook(state))
+
+    @property
+    def state(self) -> State:
+        """The memory, for reading."""
+        return self._state
+
+    def apply(self, record: Record) -> None:
+        """Take in the next record of the journal."""
+        match record:
+            case Tick(at_ms=at_ms):
+                self._tick(at_ms)
+            case Started(at_ms=at_ms):
+                engineering = self._state.engineering
+                engineering.now_ms = max(engineering.now_ms, at_ms)
+                engineering.settled_ms = engineering.now_ms + SETTLE_MS
+            case Journaled():
+                self._journaled(record)
+
+    def take(self, desk_input: DeskInput) -> str:
+        """Take in what a person or the settings say; the answer is why it was refused, or nothing."""
+        return take_input(self._fleet, desk_input)
+
+    def changes(self) -> Changes:
+        """What became different since the last call, as values to be kept."""
+        return self._fleet.take_changes(write_engineering(self._state.engineering))
+
+    def _tick(self, at_ms: int) -> None:
+        engineering = self._state.engineering
+        engineering.now_ms = max(engineering.now_ms, at_ms)
+        hour = engineering.now_ms // HOUR_MS
+        if hour <= engineering.swept_hour or engineering.now_ms < engineering.settled_ms:
+            return
+        engineering.swept_hour = hour
+        self._fleet.book.prune()
+        for asset in self._state.assets:
+            judge_asset(self._fleet, asset, at_ms=engineering.now_ms, silence=True)
+
+    def _journaled(self, record: Journaled) -> None:
+        kind = record.topic.kind if record.topic.kind in KINDS else "other"
+        try:
+            self._conclude(record, _read(record))
+        except MessageError:
+            self._count(f"failed:{kind}")
+        else:
+            self._count(f"concluded:{kind}")
+
+    def _count(self, what: str) -> None:
+        counters = self._state.engineering.counters
+        counters[what] = counters.get(what, 0) + 1
+
+    def _conclude(self, record: Journaled, message: Message) -> None:
+        if message.alias is None:
+            self._host_link(record, message)
+            return
+        key = alias_key(message.alias)
+        device = self._state.devices.get(key)
+        if device is None:
+            device = Device(
+                alias=message.alias,
+                publisher=record.topic.publisher,
+                name=record.topic.device,
+                first_ms=record.event_ms,
+                heard_ms=record.event_ms,
+            )
+            self._state.devices[key] = device
+        self._fleet.touch(key)
+        newest = record.event_ms >= device.heard_ms
+        if newest:
+            device.heard_ms = record.event_ms
+            device.publisher, device.name = record.topic.publisher, record.topic.device
+            device.alias = message.alias
+        match message.body:
+            case Usage() as usage:
+                self._usage(key, device, usage, record)
+            case Alarm() | Fault() as body:
+                self._edge(key, device, body, record)
+            case Status() as status if newest:
+                device.link = status.link
+            case Identity() as identity if newest:
+                device.manufacturer, device.model = identity.manufacturer, identity.model
+            case _:
+                pass
+
+    def _host_link(self, record: Journaled, message: Message) -> None:
+        if record.topic.device != LINK or not isinstance(message.body, Status):
+            raise MessageError("a message of a device needs an alias")
+        name, status = record.topic.publisher, message.body
+        known = self._state.publishers.get(name)
+        goes = status.link is not LinkState.ONLINE
+        if goes and known is not None and known.connection != status.connection:
+            return
+        self._state.publishers[name] = Publisher(name, status.link, status.connection, record.event_ms)
+        self._fleet.touch_publisher(name)
+
+    def _usage(self, key: AliasKey, device: Device, usage: Usage, record: Journaled) -> None:
+        envelope = record.envelope
+        sample = Sample(
+            event_ms=record.event_ms,
+            boot=envelope.boot if envelope else "",
+            mono_ms=envelope.mono_ms if envelope else 0,
+            state=usage.state,
+            period_ms=round(usage.period_s * 1000),
+        )
+        for reading in usage.meters:
+            name = reported_name(reading)
+            meter = device.reported.get(name)
+            if meter is None:
+                device.reported[name] = ReportedMeter(reading.value, sample.event_ms, sample.event_ms)
+            else:
+                meter.tell(reading.value, event_ms=sample.event_ms)
+        if device.last is None:
+            self._first_sample(key, device, sample)
+        else:
+            length_ms = elapsed_ms(device.last, sample)
+            if length_ms <= 0:
+                device.late += 1
+                return
+            for derived in device.derived.values():
+                derived.add(device.last, sample, length_ms)
+        device.last = sample
+        device.state = usage.state
+        if (asset := self._fleet.directory.asset_of(key)) is not None:
+            judge_asset(self._fleet, asset, at_ms=sample.event_ms, silence=False)
+
+    def _first_sample(self, key: AliasKey, device: Device, sample: Sample) -> None:
+        meter = DerivedMeter(since_ms=sample.event_ms)
+        device.derived[MeterName.VENTILATION_H] = meter
+        if (asset := self._fleet.directory.asset_of(key)) is not None:
+            self._fleet.write_down(asset, MeterName.VENTILATION_H, meter, at_ms=sample.event_ms)
+
+    def _edge(self, key: AliasKey, device: Device, body: Alarm | Fault, record: Journaled) -> None:
+        episode, edge = hear(device.episodes, body, event_ms=record.event_ms)
+        if edge is Edge.LATE:
+            device.late += 1
+        elif edge is Edge.BEGAN and episode.alarm_kind is AlarmKind.PHYSIOLOGICAL:
+            device.physiological += 1
+        asset = self._fleet.directory.asset_of(key)
+        if asset is not None:
+            judge_episode(self._fleet, asset, device, episode, edge=edge, at_ms=record.event_ms)
+
+
+def _read(record: Journaled) -> Message:
+    if record.refusal:
+        raise MessageError(record.refusal)
+    message = decode(record.payload)
+    if message.body.kind != record.topic.kind:
+        raise MessageError(f"topic says {record.topic.kind}, payload {message.body.kind}")
+    return message

@@ -1,0 +1,277 @@
+"""The rules consumer: whatever dies between two steps, the same tickets; one concluder; exact replay."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from collector.conclude import Concluder, conclude, resume, sync_registry
+from collector.cursors import Cursor, CursorError
+from collector.ledger import AnotherConcluderError, Applied, Ledger, LedgerInput, Progress, open_ledger
+from rules.engine import Engine
+from rules.inputs import AcknowledgeTicket, CloseTicket
+from rules.state import Changes, State
+from rules.tickets import Ticket, TicketEvent
+from telemetry.errors import Unavailable
+from telemetry.records import Record
+from tests.rules.scene import BEGIN, Kept, registry, rules_in_force
+from tests.rules.test_replay import history
+
+RECORDS: tuple[Record, ...] = tuple(
+    replace(step, position=position)
+    for position, step in enumerate(step for step in history(2) if isinstance(step, Record))
+)
+
+
+@dataclass
+class FakeJournal:
+    """Records in a list; the first ones may have been pruned."""
+
+    records: list[Record] = field(default_factory=lambda: list(RECORDS))
+    epoch: str = "epoch"
+    pruned: int = 0
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def read(self, position: int, *, limit: int) -> tuple[Record, ...]:
+        """Records from there on."""
+        return tuple(self.records[position : position + limit])
+
+    async def head(self) -> int:
+        """Where the next one will stand."""
+        return len(self.records)
+
+    async def first(self) -> int:
+        """The oldest one kept."""
+        return self.pruned
+
+    async def wait(self, position: int) -> None:
+        """Until a record stands there."""
+        while len(self.records) <= position:
+            self.more.clear()
+            await self.more.wait()
+
+    def append(self, record: Record) -> None:
+        """One more record."""
+        self.records.append(record)
+        self.more.set()
+
+
+class Died(Exception):  # noqa: N818 - not an error: the end of a process in a test
+    """The process was killed."""
+
+
+@dataclass
+class Watched:
+    """A real ledger whose commits a test meddles with."""
+
+    ledger: Ledger
+
+    async def load(self) -> tuple[State, Progress | None]:
+        """As the ledger says."""
+        return await self.ledger.load()
+
+    async def inputs_after(self, last: int, *, limit: int) -> tuple[LedgerInput, ...]:
+        """As the ledger says."""
+        return await self.ledger.inputs_after(last, limit=limit)
+
+
+@dataclass
+class Mortal(Watched):
+    """A ledger whose process dies before or after the commit of that number."""
+
+    dies_at: int = 1
+    after: bool = False
+    commits: int = 0
+
+    async def commit(
+        self, changes: Changes, *, expected: Progress | None, progress: Progress, applied: tuple[Applied, ...]
+    ) -> None:
+        """Commit, unless death comes first."""
+        self.commits += 1
+        if self.commits == self.dies_at and not self.after:
+            raise Died
+        await self.ledger.commit(changes, expected=expected, progress=progress, applied=applied)
+        if self.commits == self.dies_at:
+            raise Died
+
+
+async def run_all(concluder: Concluder) -> None:
+    while await concluder.step():
+        pass
+
+
+async def outcome(ledger: Ledger) -> tuple[tuple[Ticket, ...], list[tuple[TicketEvent, ...]]]:
+    tickets = await ledger.tickets(open_only=False)
+    found = [await ledger.ticket(ticket.id) for ticket in tickets]
+    return tickets, [one[1] for one in found if one is not None]
+
+
+async def prepared(ledger: Ledger) -> None:
+    await sync_registry(ledger, rules_in_force(), registry())
+
+
+async def test_killed_before_or_after_any_commit_the_same_tickets_follow(tmp_path: Path) -> None:
+    async with open_ledger(tmp_path / "whole.sqlite") as ledger:
+        await prepared(ledger)
+        await run_all(await resume(FakeJournal(), ledger))
+        expected = await outcome(ledger)
+        expected_state, _ = await ledger.load()
+    assert len(expected[0]) >= 2
+    rng = random.Random(1)  # noqa: S311 - when to die is no secret
+    async with open_ledger(tmp_path / "killed.sqlite") as ledger:
+        await prepared(ledger)
+        deaths = 0
+        while True:
+            mortal = Mortal(ledger, dies_at=rng.randint(1, 4), after=rng.random() < 0.5)
+            concluder = await resume(FakeJournal(), mortal, batch=rng.randint(1, 9))
+            try:
+                await run_all(concluder)
+            except Died:
+                deaths += 1
+            else:
+                break
+        assert deaths > 20
+        assert await outcome(ledger) == expected
+        assert (await ledger.load())[0] == expected_state
+
+
+async def test_a_second_concluder_is_refused(tmp_path: Path) -> None:
+    async with open_ledger(tmp_path / "ledger.sqlite") as ledger:
+        await prepared(ledger)
+        journal = FakeJournal()
+        one, two = await resume(journal, ledger, batch=10), await resume(journal, ledger, batch=10)
+        assert await one.step()
+        with pytest.raises(AnotherConcluderError):
+            await two.step()
+        await run_all(one)
+
+
+async def test_inputs_replay_exactly_from_the_positions_written_down(tmp_path: Path) -> None:
+    rng = random.Random(3)  # noqa: S311 - when people speak is no secret
+    async with open_ledger(tmp_path / "ledger.sqlite") as ledger:
+        await prepared(ledger)
+        concluder = await resume(FakeJournal(), ledger, batch=7)
+        for number in count():
+            if rng.random() < 0.3:
+                ticket = f"T-{rng.randint(1, 4)}"
+                at_ms = BEGIN + number * 7 * 3_600_000
+                reading = rng.choice((None, 240.0))
+                said = CloseTicket(at_ms=at_ms, ticket=ticket, by="An", reading=reading)
+                seen = AcknowledgeTicket(at_ms=at_ms, ticket=ticket, by="An")
+                await ledger.append_input(rng.choice((said, seen)))
+            if concluder.progress.cursor.position == len(RECORDS):
+                break
+            await concluder.step()
+        await run_all(concluder)
+        expected = await outcome(ledger)
+        inputs = await ledger.inputs_after(0, limit=10_000)
+    assert {bool(line.refused) for line in inputs} == {True, False}
+    engine, kept = Engine(State()), Kept()
+    for record in RECORDS:
+        for line in inputs:
+            if line.applied_at == Cursor("epoch", record.position):
+                assert engine.take(line.said) == line.refused
+        engine.apply(record)
+    for line in inputs:
+        if line.applied_at == Cursor("epoch", len(RECORDS)):
+            assert engine.take(line.said) == line.refused
+    kept.keep(engine.changes())
+    assert tuple(kept.tickets.values()) == expected[0]
+    assert sorted(kept.events, key=lambda e: (e.ticket, e.number)) == [e for es in expected[1] for e in es]
+
+
+@pytest.mark.parametrize("change", [{"epoch": "restored"}, {"pruned": 100}, {"records": []}])
+async def test_a_cursor_that_the_journal_cannot_answer_stops(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    async with open_ledger(tmp_path / "ledger.sqlite") as ledger:
+        await (await resume(FakeJournal(), ledger, batch=10)).step()
+        journal = FakeJournal()
+        for name, value in change.items():
+            setattr(journal, name, value)
+        with pytest.raises(CursorError, match="rewind rules"):
+            await resume(journal, ledger)
+
+
+async def test_a_new_ledger_begins_at_the_first_record_kept(tmp_path: Path) -> None:
+    async with open_ledger(tmp_path / "ledger.sqlite") as ledger:
+        concluder = await resume(FakeJournal(pruned=100), ledger, batch=10)
+        await concluder.step()
+        assert concluder.progress.cursor == Cursor("epoch", 110)
+
+
+@dataclass
+class FakeClock:
+    """Sleeps at once, and remembers."""
+
+    slept: list[float] = field(default_factory=list)
+
+    def now_ms(self) -> int:
+        """Never asked."""
+        return BEGIN
+
+    def mono_ms(self) -> int:
+        """Never asked."""
+        return 0
+
+    def boot(self) -> str:
+        """Never asked."""
+        return "boot"
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others run."""
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Stormy(Watched):
+    """A ledger that is not to be had at first."""
+
+    storms: int = 0
+
+    async def commit(
+        self, changes: Changes, *, expected: Progress | None, progress: Progress, applied: tuple[Applied, ...]
+    ) -> None:
+        """Commit, after some storms."""
+        if self.storms:
+            self.storms -= 1
+            raise Unavailable("ledger", why="database is locked")
+        await self.ledger.commit(changes, expected=expected, progress=progress, applied=applied)
+
+
+async def test_bad_weather_is_waited_out_and_inputs_are_taken_while_it_runs(tmp_path: Path) -> None:
+    journal, clock = FakeJournal(records=list(RECORDS[:-1])), FakeClock()
+    passed: list[Cursor] = []
+    caught_up = asyncio.Event()
+
+    async def told(cursor: Cursor) -> None:
+        passed.append(cursor)
+        caught_up.set()
+
+    async with open_ledger(tmp_path / "ledger.sqlite") as ledger, asyncio.timeout(60):
+        await prepared(ledger)
+        task = asyncio.create_task(
+            conclude(journal, Stormy(ledger, storms=3), clock=clock, rng=random.Random(1), passed=told)  # noqa: S311 - jitter
+        )
+        while not passed or passed[-1].position < len(journal.records):
+            caught_up.clear()
+            await caught_up.wait()
+        number = await ledger.append_input(AcknowledgeTicket(at_ms=BEGIN, ticket="T-1", by="An"))
+        journal.append(RECORDS[-1])
+        while passed[-1].position < len(RECORDS):
+            caught_up.clear()
+            await caught_up.wait()
+        line = await ledger.input(number)
+        assert line is not None
+        assert line.applied_at == Cursor("epoch", len(RECORDS) - 1)
+        assert len(clock.slept) == 3
+        assert max(clock.slept) <= 2
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task

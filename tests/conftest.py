@@ -1,0 +1,12 @@
+"""Options of the whole test run."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update` writes golden files anew; their changes are reviewed as text."""
+    parser.addoption(
+        "--update", action="store_true", help="write golden files anew instead of comparing with them"
+    )
