@@ -17,7 +17,7 @@ class Received:
     properties: tuple[tuple[str, str], ...]
     """MQTT 5 user properties in order."""
     retain: bool
-    """Delivered from the broker's retained store, not live."""
+    """Published as retained: it states how things are, live or from the broker's store."""
     token: object
     """What `acknowledge` needs to know; meaningless elsewhere."""
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from collector.clocks import Tolerance
 from collector.inbound import Inbound, Received, Session
 from collector.intake import Intake
 from collector.journal import Journal
@@ -55,6 +56,7 @@ class Ingest:
     clock: Clock
     patience: Patience
     retention_days: float
+    tolerance: Tolerance = Tolerance()
     sessions_lost: int = 0
     """How often the broker had forgotten our session although we had one."""
     stopped: str = ""
@@ -62,7 +64,7 @@ class Ingest:
 
     async def run(self) -> None:
         """Work until cancelled. Raises SettingsError when the broker refuses us for good."""
-        intake = await self.journal.write(Intake, self.journal.store)
+        intake = await self.journal.write(Intake, self.journal.store, tolerance=self.tolerance)
         await self._until_on_disk(lambda: self.journal.write(intake.started, self.clock.now_ms()))
         await together(self._tick(intake), self._receive(intake))
 

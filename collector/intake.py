@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from collector.clocks import AHEAD_MS, Heard, event_time
+from collector.clocks import Heard, Tolerance, better, event_time
 from collector.inbound import Received
 from collector.privacy import mask
 from collector.store import Append, Quarantined, Store
@@ -60,8 +60,9 @@ class _Draft:
 class Intake:
     """The state against which messages are judged. Lives in the thread that writes the store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, tolerance: Tolerance = Tolerance()) -> None:
         self._store = store
+        self._tolerance = tolerance
         self._streams = {(s.publisher, s.name): s for s in store.streams()}
         self._clocks = {(c.publisher, c.boot): c for c in store.clocks()}
         self._retained = dict(store.retained())
@@ -106,6 +107,9 @@ class Intake:
     # -- one message --------------------------------------------------------------------------------------
 
     def _take_one(self, draft: _Draft, received: Received) -> None:
+        if not received.topic:
+            self._refuse(draft, received, _NOWHERE, None, "a packet that MQTT cannot read")
+            return
         try:
             topic = topics.parse(received.topic)
         except MessageError as error:
@@ -187,10 +191,11 @@ class Intake:
             mono_ms=None if place is None else place.mono_ms,
             received_ms=draft.received_ms,
             sync=None if place is None else self._clock(draft, topic.publisher, place.boot),
+            tolerance=self._tolerance,
         )
         journaled = self._journaled(draft, received, topic, place)
         journaled = replace(journaled, event_ms=event_ms, corrected=corrected, payload=received.payload)
-        if event_ms > draft.received_ms + AHEAD_MS:
+        if event_ms > draft.received_ms + self._tolerance.ahead_ms:
             self._put_aside(draft, "its time is more than 5 minutes ahead", journaled)
         else:
             self._journal(draft, journaled)
@@ -228,7 +233,8 @@ class Intake:
             return
         publisher = topic.publisher
         draft.publishers.add(publisher)
-        draft.clocks[publisher, sync.boot] = Heard(publisher, sync.boot, draft.received_ms, sync.mono_ms)
+        heard = Heard(publisher, sync.boot, draft.received_ms, sync.mono_ms)
+        draft.clocks[publisher, sync.boot] = better(self._clock(draft, publisher, sync.boot), heard)
         for lane in sync.streams:
             if lane.supersedes is not None:
                 self._supersede(draft, (publisher, lane.supersedes))

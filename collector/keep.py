@@ -2,9 +2,9 @@
 
 Rule 1: points first, then the cursor with counters and dead letters; a crash writes the same points again.
 Rule 2: weather and faults of settings are waited out, with one line when they begin and one when they end.
-Rule 3: each minute the marker in the history is read before a new one is written. One that stands further back
-than the last one written means that the history was dropped or restored: the cursor goes back there. At the
-start and after trouble even what was written behind the marker is in doubt, and is written again.
+Rule 3: each minute the marker in the history is read before a new one is written; one that stands further
+back than the last one written means that the history was dropped or restored, and the cursor goes back there.
+At the start and after trouble even what was written behind the marker is in doubt, and is written again.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class MqttInbound:
             raise SettingsError(
                 where=self._settings.broker,
                 found=f"its certificate is not trusted ({error.verify_message})",
-                expected="set [mqtt] ca_file to the authority that signed it, host to a name it bears",
+                expected="set broker.ca_file to the authority that signed it, host to a name it bears",
             ) from error
         except ssl.SSLError as error:
             raise Unavailable(
@@ -69,7 +69,7 @@ class MqttInbound:
             raise Unavailable(
                 self._settings.broker,
                 why=error.strerror or str(error),
-                advice="does it run, and are [mqtt] host, port and TLS right?",
+                advice="does it run, and are broker.host, broker.port and broker.tls right?",
             ) from error
 
 
@@ -149,7 +149,7 @@ class MqttSession:
                 mqtt5.TopicFilter(
                     topics.EVERYTHING,
                     max_qos=mqtt5.QoS.AT_LEAST_ONCE,
-                    retain_as_published=False,
+                    retain_as_published=True,
                     retain_handling=mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
                 ),
                 mqtt5.TopicFilter(self._claim.topic, max_qos=mqtt5.QoS.AT_MOST_ONCE),

@@ -23,7 +23,7 @@ class MqttSettings:
     port: int
     user: str
     password: str = field(repr=False)
-    password_from: str = "[mqtt] password"  # noqa: S105 - where the password stands, not the password
+    password_from: str = "broker.password"  # noqa: S105 - where the password stands, not the password
     """Where the operator finds the password, for messages."""
     client_id: str = "hourmeter-collector"
     """Names the session: the same at every start, and one per journal."""
@@ -42,12 +42,12 @@ class MqttSettings:
         """Bound what the broker or the protocol would bend silently."""
         if not 60 <= self.session_expiry_s <= 30 * DAY_S:
             raise SettingsError(
-                where="[mqtt] session_expiry_s",
-                found=str(self.session_expiry_s),
-                expected=f"60 to {30 * DAY_S}: a queue of an abandoned session fills the broker's memory",
+                where="broker.session_days",
+                found=f"{self.session_expiry_s} seconds",
+                expected="a minute to 30 days: a queue of an abandoned session fills the broker's memory",
             )
         if not 1 <= self.window <= 65_535:
-            raise SettingsError(where="[mqtt] window", found=str(self.window), expected="1 to 65535")
+            raise SettingsError(where="window", found=str(self.window), expected="1 to 65535")
 
     @property
     def broker(self) -> str:
@@ -71,7 +71,7 @@ def no_mqtt5(settings: MqttSettings) -> SettingsError:
     return SettingsError(
         where=settings.broker,
         found="speaks no MQTT 5",
-        expected="a broker with MQTT 5, such as Mosquitto 2, at [mqtt] host and port",
+        expected="a broker with MQTT 5, such as Mosquitto 2, at broker.host and broker.port",
     )
 
 
@@ -89,14 +89,14 @@ def connect_refused(settings: MqttSettings, answer: mqtt5.ConnAckPacket) -> Hour
             return SettingsError(
                 where=settings.broker,
                 found=f"refuses user {settings.user!r} ({reason})",
-                expected=f"check [mqtt] user, the password in {settings.password_from}, "
+                expected=f"check broker.user, the password in {settings.password_from}, "
                 "and that the broker's password file knows them",
             )
         case code.UNSUPPORTED_PROTOCOL_VERSION:
             return no_mqtt5(settings)
         case code.CLIENT_ID_NOT_VALID:
             return SettingsError(
-                where="[mqtt] client_id",
+                where="broker.client_id",
                 found=f"{settings.client_id!r} is refused by {settings.broker}",
                 expected="a name of A-Z a-z 0-9 that the broker allows",
             )
@@ -104,7 +104,7 @@ def connect_refused(settings: MqttSettings, answer: mqtt5.ConnAckPacket) -> Hour
             return SettingsError(
                 where=settings.broker,
                 found=f"sends us away ({reason})",
-                expected=f"set [mqtt] host and port to {answer.server_reference or 'the new broker'}",
+                expected=f"set broker.host and broker.port to {answer.server_reference or 'the new broker'}",
             )
     return Unavailable(settings.broker, why=f"refuses connections now ({reason})")
 

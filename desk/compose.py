@@ -24,6 +24,7 @@ from adapters.host.host import DeviceSettings, Host, HostSettings, Replay, Tcp, 
 from adapters.host.lanes import Room
 from adapters.host.link import Link
 from adapters.host.pace import Pace
+from collector.clocks import Tolerance
 from collector.conclude import conclude, sync_registry
 from collector.embedded import EmbeddedHistory
 from collector.history import History
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 
 MIB = 1 << 20
 DAY_S = 86_400
+DRAIN_LOOK_S = 0.1
 _MACHINE_ID = Path("/etc/machine-id")
 
 
@@ -80,6 +82,8 @@ class Site:
     """Set to end the work in order."""
     on_ready: Callable[[str], None] = _told
     """Called with the address of the page once it is served."""
+    clock_rate: float = 1.0
+    """Seconds of the clock per real second."""
     note: str = ""
     """What the page says of this site beside its name, as "demo"."""
     drain_s: float = 0.0
@@ -195,6 +199,7 @@ async def collect(site: Site) -> None:
                 site.clock,
                 patience(site),
                 retention_days=site.settings.journal.retention_days,
+                tolerance=Tolerance().at_rate(site.clock_rate),
             )
             keeper = Keeper(journal, history, site.clock, patience(site))
             try:
@@ -257,12 +262,12 @@ async def adapt(site: Site) -> None:
         protocols=registry.protocols(),
         clock=site.clock,
         rng=site.rng,
-        machine=_machine(),
+        machine=machine(),
     ) as host:
         await _until_stopped(site, host)
 
 
-def _machine() -> str:
+def machine() -> str:
     """What this machine is called for good; empty where nobody says."""
     return _MACHINE_ID.read_text().strip() if _MACHINE_ID.exists() else ""
 
@@ -320,7 +325,7 @@ async def _drain(site: Site, back: asyncio.Future[Any]) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(site.drain_s):
             while not back.done() and (await reading.accounting(site.settings)).is_pending:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(DRAIN_LOOK_S)
 
 
 def site_of(settings: Settings, clock: Clock, parts: frozenset[Part]) -> Site:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import SecretStr
 from rich.console import Console
@@ -42,7 +43,7 @@ FIRST_DUE_H = 3.0
 BETWEEN_DUE_H = 1.5
 MARK = "DEMO"
 PLAIN_EVERY_S = 5.0
-WARDS = {"icu": "ICU", "step-down": "Step-down", "theatre": "Theatre", "reserve": "Reserve"}
+WARDS = MappingProxyType({"icu": "ICU", "step-down": "Step-down", "theatre": "Theatre", "reserve": "Reserve"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ async def run(options: DemoOptions, stopping: asyncio.Event) -> dict[str, object
         settings = _settings(options, ventilators, ports, broker)
         (options.folder / "hourmeter.toml").write_text(_as_toml(settings))
         site = site_of(settings, clock, frozenset(Part))
-        site.note = "demo"
+        site.note, site.clock_rate = "demo", options.rate
         await _play(site, options, stopping, broker, clock)
         return await _sum_up(settings, clock)
 

@@ -49,15 +49,18 @@ def app(fleet: Callable[[], Awaitable[Fleet]], *, refresh_s: int) -> FastAPI:
     templates.globals.update(style=style, refresh_s=refresh_s, other=_other)
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
-    def render(name: str, view: Fleet, lang: str, **shown: object) -> Response:
-        say = Speech(language(lang), view.now_ms)
-        html = templates.get_template(name).render(say=say, fleet=view, **shown)
+    async def render(name: str, view: Fleet, lang: str, **shown: object) -> Response:
+        template = templates.get_template(name)
+        # off the event loop, which may carry messages too: 100 ms for 500 devices
+        html = await asyncio.to_thread(
+            template.render, say=Speech(language(lang), view.now_ms), fleet=view, **shown
+        )
         return HTMLResponse(html, headers=headers)
 
     @application.get("/")
     async def whole(lang: str = "") -> Response:
         view = await fleet()
-        return render(
+        return await render(
             "fleet.html",
             view,
             lang,
@@ -73,7 +76,7 @@ def app(fleet: Callable[[], Awaitable[Fleet]], *, refresh_s: int) -> FastAPI:
         found = next((ticket for ticket in view.tickets if ticket.id == ticket_id), None)
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "No open ticket has this id; it may have been closed.")
-        return render("ticket.html", view, lang, ticket=found)
+        return await render("ticket.html", view, lang, ticket=found)
 
     @application.exception_handler(HTTPException)
     async def refuse(_request: Request, error: HTTPException) -> Response:
@@ -104,6 +107,7 @@ async def serve(application: FastAPI, *, host: str, port: int, on_ready: Callabl
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=GRACE_S,

@@ -192,9 +192,10 @@ def by_ward(devices: tuple[DeviceRow, ...]) -> tuple[tuple[str, tuple[DeviceRow,
 
 def tickets_of(fleet: Fleet) -> Mapping[str, tuple[TicketRow, ...]]:
     """The open tickets of each asset that has any, most urgent first."""
-    assets = {ticket.asset for ticket in fleet.tickets}
-    urgent = by_urgency(fleet.tickets)
-    return {asset: tuple(ticket for ticket in urgent if ticket.asset == asset) for asset in assets}
+    found: dict[str, tuple[TicketRow, ...]] = {}
+    for ticket in by_urgency(fleet.tickets):
+        found[ticket.asset] = (*found.get(ticket.asset, ()), ticket)
+    return found
 
 
 def _counted(text: str) -> tuple[tuple[int, str], ...]:

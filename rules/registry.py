@@ -22,6 +22,9 @@ class Directory:
         self._asset_of: Mapping[AliasKey, str] = {
             alias_key(alias): asset.id for asset in state.assets.values() for alias in asset.aliases
         }
+        self._keys: Mapping[str, tuple[AliasKey, ...]] = {
+            asset.id: tuple(alias_key(alias) for alias in asset.aliases) for asset in state.assets.values()
+        }
         ordered = sorted(state.rules.values(), key=lambda active: active.rule.id)
         self._rules: Mapping[str, tuple[ActiveRule, ...]] = {
             asset.id: tuple(active for active in ordered if in_scope(active.rule.scope, asset))
@@ -46,9 +49,8 @@ class Directory:
 
     def devices_of(self, asset: str) -> tuple[tuple[AliasKey, Device], ...]:
         """The devices heard that speak for an asset, in the order of its aliases."""
-        registered = self._state.assets.get(asset)
-        keys = [alias_key(alias) for alias in registered.aliases] if registered else []
-        return tuple((key, self._state.devices[key]) for key in keys if key in self._state.devices)
+        devices = self._state.devices
+        return tuple((key, devices[key]) for key in self._keys.get(asset, ()) if key in devices)
 
     def level(self, asset: str, condition: MeterCondition, *, now_ms: int | None) -> Level | None:
         """The asset's meter: of several devices the one that shows most, never a sum.

@@ -96,6 +96,7 @@ def free_bytes(path: Path) -> int:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of an outbox: one host per outbox; a killed host leaves none. Raises SettingsError."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SettingsError(

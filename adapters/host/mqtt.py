@@ -6,6 +6,7 @@ Rule 2: publishes of one connection keep their order: paho numbers, queues and s
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -90,9 +91,12 @@ class MqttLink:
         finally:
             with suppress(aiomqtt.MqttError):  # a lost link cannot be left in peace, and needs no goodbye
                 await client.__aexit__(None, None, None)
+            _note_why_it_ended(client)
 
     def _client(self, will: Will) -> aiomqtt.Client:
         broker = self._broker
+        paho_log = logging.getLogger(f"{__name__}.paho")
+        paho_log.setLevel(logging.CRITICAL)  # what goes wrong is raised, and said once by the publisher
         client = aiomqtt.Client(
             broker.host,
             broker.port,
@@ -102,6 +106,7 @@ class MqttLink:
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=True,
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
+            logger=paho_log,
             keepalive=broker.keepalive_s,
             timeout=broker.timeout_s,
             tls_context=self._tls,
@@ -175,6 +180,13 @@ class _MqttConnection:
             async for message in self.client.messages:
                 if isinstance(message.payload, bytes):
                     yield message.payload
+
+
+def _note_why_it_ended(client: aiomqtt.Client) -> None:
+    """Look at the reason, which publishing or listening has told, lest asyncio log it as never looked at."""
+    ended = client._disconnected  # noqa: SLF001 - nothing public tells it without waiting
+    if ended.done() and not ended.cancelled():
+        ended.exception()
 
 
 @contextmanager

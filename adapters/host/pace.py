@@ -17,7 +17,7 @@ class Pace:
     resend_s: float = 15.0
     """How long the confirmed mark may stand still while messages are out, before they are sent again."""
     resend_most_s: float = 600.0
-    """As the same, doubled each time until the collector is heard: its broker must not fill with copies."""
+    """As the same, doubled each time it was in vain: the broker must not fill with copies."""
     sync_s: float = 30.0
     greet_s: float = 2.0
     """How long a new connection waits for a first confirmation, to send again no more than is needed."""

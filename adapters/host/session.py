@@ -37,7 +37,7 @@ class _Out:
     still_since: float = 0.0
     """When its mark moved last or its first message went out, in loop time."""
     fruitless: int = 0
-    """How often it was sent again without a word from the collector."""
+    """How often it was sent again in vain: a collector that is away, or busy with copies, gets no more."""
 
 
 class Session:
@@ -53,6 +53,8 @@ class Session:
         self._pace = pace
         self._tally = tally
         self._out = {lane: _Out() for lane in Lane}
+        self._heard_at = self._now()
+        """When a confirmation came last, in loop time."""
         self._latest: Confirmed | None = None
         self._news = asyncio.Event()
         """Set when a confirmation waits to be taken."""
@@ -100,10 +102,14 @@ class Session:
         before = self._outbox.standing
         told = await self._outbox.confirm(epoch, marks)
         after = self._outbox.standing
+        was_silent = self._now() - self._heard_at > self._pace.resend_s
+        self._heard_at = self._now()
         for lane, out in self._out.items():
-            out.fruitless = 0
-            if after[lane].confirmed != before[lane].confirmed:
+            has_moved = after[lane].confirmed != before[lane].confirmed
+            if has_moved:
                 out.still_since = self._now()
+            if has_moved or was_silent:
+                out.fruitless = 0
         if told.superseded:
             self._tally.refused_confirmations += 1
             log.error(

@@ -18,7 +18,7 @@ from rules.inputs import AcknowledgeTicket, CloseTicket
 from rules.state import Changes, State
 from rules.tickets import Ticket, TicketEvent
 from telemetry.errors import Unavailable
-from telemetry.records import Record
+from telemetry.records import Journaled, Record
 from tests.rules.scene import BEGIN, Kept, registry, rules_in_force
 from tests.rules.test_replay import history
 
@@ -270,6 +270,8 @@ async def test_bad_weather_is_waited_out_and_inputs_are_taken_while_it_runs(tmp_
         line = await ledger.input(number)
         assert line is not None
         assert line.applied_at == Cursor("epoch", len(RECORDS) - 1)
+        messages = sum(isinstance(record, Journaled) for record in RECORDS)
+        assert sum((await ledger.counters()).values()) == messages, "each concluded once"
         assert len(clock.slept) == 3
         assert max(clock.slept) <= 2
         task.cancel()

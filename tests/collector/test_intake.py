@@ -176,6 +176,26 @@ def test_a_wrong_publisher_clock_is_corrected_by_its_monotonic_time(tmp_path: Pa
     assert (record.event_ms, record.corrected) == (T0_MS - 6_000, True)
 
 
+def test_a_sync_that_was_long_on_its_way_does_not_set_the_clock(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    intake = Intake(store)
+    intake.take([sync(mono_ms=10_000)], received_ms=T0_MS + 10_000)
+    late_ms = 1_800_000
+    intake.take([sync(mono_ms=20_000)], received_ms=T0_MS + 20_000 + late_ms)
+    intake.take([usage(1, observed_ms=T0_MS + 15_000, mono_ms=15_000)], received_ms=T0_MS + late_ms)
+    (record,) = store.read(0, limit=9)
+    assert isinstance(record, Journaled)
+    assert (record.event_ms, record.corrected) == (T0_MS + 15_001, False)
+
+
+def test_a_clock_comparison_gives_way_after_an_hour(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    intake = Intake(store)
+    intake.take([sync(mono_ms=0)], received_ms=T0_MS)
+    intake.take([sync(mono_ms=7_200_000)], received_ms=T0_MS + 7_200_000 + 200_000)
+    assert store.clocks()[0].received_ms == T0_MS + 7_400_000
+
+
 def test_a_message_of_the_future_is_put_aside_and_a_person_can_release_it(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     intake = Intake(store)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector.cursors import Cursor, CursorError, DeadLetter
@@ -354,6 +354,10 @@ JOURNAL_TURNS = st.lists(
     records_at_once=st.integers(1, 7),
     step_ms=st.sampled_from((0, 1_000, 20_000, MINUTE_MS)),
 )
+@example([good], [*[Turn.WELL] * 3, Turn.DROPPED], [], 1, 0).via("dropped behind the first marker")
+@example([good, good], [*[Turn.WELL] * 3, Turn.BACKED_UP, Turn.RESTORED], [], 1, 0).via(
+    "restored in a minute"
+)
 async def test_whatever_fails_all_good_messages_are_held_once_and_all_bad_ones_are_dead_letters(
     makers: list[Make],
     history_turns: list[Turn],
@@ -617,10 +621,10 @@ async def test_a_real_influxdb_that_is_dropped_and_made_anew_holds_all_a_minute_
         await server.create("hourmeter")
         clock.ms += MINUTE_MS
         last = len(makers)
-        journal.store.append(Append(records=(status(last),), at_ms=T0_MS))
+        await journal.write(journal.store.append, Append(records=(status(last),), at_ms=T0_MS))
 
         async def again() -> bool:
-            return consumer.rewinds == 1 and await carried(journal, last + 1)
+            return await carried(journal, last + 1) and consumer.rewinds == 1
 
         await until(again)
         work.cancel()

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
+from rules.documents import load
 from rules.engine import Engine
-from rules.inputs import AcknowledgeTicket, CloseTicket, RegisteredAsset, Registry
+from rules.inputs import AcknowledgeTicket, CloseTicket, RegisteredAsset, Registry, RuleSet, rule_set
 from rules.overview import fleet_rows, unclaimed_rows
 from rules.state import State
 from rules.words import Standing, TicketKind, TicketState
@@ -28,6 +29,7 @@ from tests.rules.scene import (
     ALIAS,
     BEGIN,
     HOUR,
+    SERVICE,
     Journal,
     alarm,
     fault,
@@ -35,6 +37,7 @@ from tests.rules.scene import (
     ready,
     registry,
     rules_in_force,
+    service_rule,
     usage,
 )
 
@@ -155,6 +158,35 @@ def test_a_pm_ticket_closes_with_its_reading_only_and_counts_on_from_it() -> Non
     assert ticket.cause == "pm:V-1:service:2"
     (meter,) = fleet_rows(engine.state)[0].meters
     assert meter.low_h == 12_240
+
+
+def two_services() -> RuleSet:
+    text = SERVICE.replace("id: service", "id: overhaul").replace("every_h: 250", "every_h: 500")
+    return rule_set((service_rule(), load(text, "overhaul.yaml")), at_ms=BEGIN)
+
+
+def test_a_reading_of_another_meter_keeps_the_use_since_the_last_work_of_other_rules() -> None:
+    engine, journal = Engine(State()), Journal()
+    engine.take(two_services())
+    engine.take(registry())
+    run_hours(engine, journal, 241)
+    engine.take(CloseTicket(at_ms=journal.now_ms, ticket="T-1", by="An", reading=12_000))
+    assert not open_tickets(engine), "the display starts from elsewhere: 240 h since overhaul, not 12,000"
+    assert [standing.due_h for standing in fleet_rows(engine.state)[0].standings] == [12_260, 12_250]
+
+
+def test_a_reading_within_what_the_meter_may_show_corrects_it_for_every_rule() -> None:
+    engine, journal = Engine(State()), Journal()
+    engine.take(two_services())
+    engine.take(registry())
+    run_hours(engine, journal, 231)
+    engine.apply(journal.tick(40 * HOUR))
+    (ask,) = open_tickets(engine)
+    engine.take(CloseTicket(at_ms=journal.now_ms, ticket=ask.id, by="An", reading=249))
+    assert [ticket.kind for ticket in open_tickets(engine)] == [TicketKind.PM]
+    row = fleet_rows(engine.state)[0]
+    assert [standing.due_h for standing in row.standings] == [500, 250]
+    assert (row.meters[0].low_h, row.meters[0].high_h) == (249, 249)
 
 
 def test_a_missing_reading_is_asked_for_once_and_the_due_work_takes_its_place() -> None:

@@ -13,7 +13,7 @@ from rules.stories import run_stories
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = tuple(sorted((ROOT / "rules" / "library").glob("*.yaml")))
-DEMO = tuple(sorted((ROOT / "deploy" / "demo-rules").glob("*.yaml")))
+DEMO = tuple(sorted((ROOT / "desk" / "demo_rules").glob("*.yaml")))
 PATIENT = tuple(
     PhysiologicalCode(model, str(code))
     for model in ("840", "980")

@@ -35,6 +35,18 @@ async def mosquitto(tmp_path: Path) -> AsyncIterator[Broker]:
 
 
 @pytest.fixture
+async def influx_with_user(tmp_path: Path) -> AsyncIterator[servers.Influx]:
+    """A running InfluxDB 1.x that asks for a password."""
+    need("influxd")
+    server = servers.Influx(tmp_path / "influx", user="hourmeter")
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
 async def influx(tmp_path: Path) -> AsyncIterator[servers.Influx]:
     """A running InfluxDB 1.x with an empty database `hourmeter`."""
     need("influxd")

@@ -52,6 +52,13 @@ class Part:
         """Ask it to end; its exit code."""
         return await self._end(signal.SIGTERM)
 
+    async def ended(self) -> int:
+        """Wait until it ends by itself; its exit code."""
+        if self.process is None:
+            raise AssertionError(f"{self.arguments[1]} was never started")
+        async with asyncio.timeout(30):
+            return await self.process.wait()
+
     async def kill(self) -> None:
         """End it as a power cut would."""
         await self._end(signal.SIGKILL)
@@ -63,6 +70,13 @@ class Part:
             self.process.send_signal(how)
         async with asyncio.timeout(30):
             return await self.process.wait()
+
+    def check(self) -> None:
+        """Fail with its last words if it has ended by itself."""
+        if self.process is not None and self.process.returncode is not None:
+            raise AssertionError(
+                f"{self.arguments[1]} ended with {self.process.returncode}: {self.said()[-2000:]}"
+            )
 
     def said(self) -> str:
         """All that it has said so far."""

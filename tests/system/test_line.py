@@ -74,7 +74,7 @@ async def test_a_capture_becomes_points_and_one_explained_ticket(
     await until(all_concluded, within_s=30, what="everything concluded")
     accounting = await stand.read("accounting")
     for kind, line in accounting["kinds"].items():
-        (row,) = await influx.query(f'SELECT count(corrected) FROM "{kind}"') or ({"count": 0},)  # noqa: S608
+        (row,) = await influx.query(f'SELECT count(corrected) FROM "{kind}"') or ({"count": 0},)  # noqa: S608 - names of ours
         assert row["count"] == line["stored"] == line["received"], kind
     assert {kind: line["stored"] for kind, line in accounting["kinds"].items()} == {
         "usage": FRAMES,

@@ -115,7 +115,7 @@ async def test_user_properties_arrive_in_order_and_qos_0_is_delivered_too(mosqui
         collector.acknowledge(await receive(collector, 1))
 
 
-async def test_retained_messages_come_once_to_a_new_session_and_live_ones_are_not_marked(
+async def test_retained_messages_come_once_to_a_new_session_and_live_ones_are_marked_too(
     mosquitto: Broker,
 ) -> None:
     async with session(mosquitto.port, user="host-a") as publisher:
@@ -125,7 +125,7 @@ async def test_retained_messages_come_once_to_a_new_session_and_live_ones_are_no
             assert (stored.payload, stored.retain) == (b"stored", True)
             await send(publisher, [b"live"], retain=True)
             (live,) = await receive(collector, 1)
-            assert (live.payload, live.retain) == (b"live", False)
+            assert (live.payload, live.retain) == (b"live", True)
             collector.acknowledge([stored, live])
         async with session(mosquitto.port) as collector:
             await send(publisher, [b"next"])
@@ -156,7 +156,7 @@ async def test_a_killed_broker_is_weather_until_it_returns(mosquitto: Broker) ->
 
 async def test_a_refused_password_is_one_line_that_says_what_to_check(mosquitto: Broker) -> None:
     refused = MqttInbound(settings(mosquitto.port, typed="wrong"), run=RUN).connect()
-    with pytest.raises(SettingsError, match=r"refuses user 'collector'.*\[mqtt\] password") as raised:
+    with pytest.raises(SettingsError, match=r"refuses user 'collector'.*broker.password") as raised:
         await refused.__aenter__()
     assert "\n" not in str(raised.value)
     assert "wrong" not in str(raised.value)
@@ -288,7 +288,7 @@ async def test_tls_works_with_the_right_authority_and_is_refused_with_a_clear_li
 
 async def test_tls_to_a_port_without_it_says_so(mosquitto: Broker) -> None:
     inbound = MqttInbound(settings(mosquitto.port), run=RUN, tls=ssl.create_default_context())
-    with pytest.raises(Unavailable, match="TLS"):
+    with pytest.raises(Unavailable, match=r"(?i)tls"):
         await inbound.connect().__aenter__()
 
 
