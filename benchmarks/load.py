@@ -1,7 +1,8 @@
 """A publisher of usage messages over MQTT 5 with QoS 1, at a rate or flat out; prints one JSON line.
 
 The load comes from the I/O-free codec over a plain socket: aiomqtt would cost more than what it loads.
-Every hundredth message is an alarm edge in the urgent lane, so that rules have something to conclude.
+Some messages are alarm edges in the urgent lane, so that rules have something to conclude: each device in
+turn has one that starts, and in its next turn one that ends.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import mqtt5
 
-from telemetry.control import StreamSync, Sync
+from collector.mqtt_codec import frame_size, is_publish
+from telemetry import topics
+from telemetry.control import StreamSync, Sync, read_confirmed
 from telemetry.envelope import Envelope
 from telemetry.messages import (
     Alarm,
@@ -34,6 +38,18 @@ from telemetry.messages import (
 from telemetry.times import from_ms
 
 WINDOW = 1000
+CODE = "122"
+"""Low O2 supply, for which the demonstration's rules open a ticket."""
+_BURST = 200
+_SYNC_AGAIN_S = 0.5
+_PUBACK = b"\x40\x02"
+_WELCOME = mqtt5.ConnAckReasonCode.SUCCESS
+_SUBSCRIBE_ID, _SYNC_ID = 1, 65_000
+
+
+def boot(stream: str) -> str:
+    """The publisher's boot of a run: each run's monotonic clock begins anew."""
+    return f"bench-{stream}"
 
 
 def _packet(topic: str, payload: bytes, place: Envelope | None, packet_id: int) -> bytes:
@@ -46,43 +62,68 @@ def _packet(topic: str, payload: bytes, place: Envelope | None, packet_id: int) 
     ).write()
 
 
+def _alarm(stream: str, turn: int) -> Alarm:
+    starts = turn % 2 == 0
+    return Alarm(
+        key=f"{CODE}.{stream}.{turn // 2}",
+        code=CODE,
+        text="low O2 supply",
+        alarm_kind=AlarmKind.TECHNICAL,
+        priority=Priority.LOW,
+        phase=Phase.START if starts else Phase.END,
+        condition=Condition.ACTIVE if starts else Condition.INACTIVE,
+    )
+
+
 def packets(
-    *, publisher: str, stream: str, count: int, devices: int, start_ms: int, first: int = 1
-) -> Iterator[bytes]:
-    """`count` messages of one publisher in two lanes, spread over its devices in turn."""
-    seqs = {"u": first - 1, "b": first - 1}
+    *,
+    publisher: str,
+    stream: str,
+    count: int,
+    devices: range,
+    start_ms: int,
+    alarm_every: int = 100,
+) -> Iterator[tuple[bytes, str]]:
+    """`count` messages of one publisher in two lanes, with the name of the device where one begins an alarm.
+
+    Each device speaks in turn; its clock goes on by one millisecond from turn to turn, so that no two
+    messages of it share a time and none lies ahead of the collector's clock.
+    """
+    urgent = bulk = 0
     for n in range(count):
-        device = n % devices
-        urgent = n % 100 == 99
-        lane = "u" if urgent else "b"
-        seqs[lane] += 1
+        ms = n // len(devices)
         body: Alarm | Usage
-        if urgent:
-            body = Alarm(
-                key=f"122.{n}",
-                code="122",
-                text="low O2 supply",
-                alarm_kind=AlarmKind.TECHNICAL,
-                priority=Priority.LOW,
-                phase=Phase.START,
-                condition=Condition.ACTIVE,
-            )
+        begins = False
+        if n % alarm_every == alarm_every - 1:
+            device, turn = devices[urgent % len(devices)], urgent // len(devices)
+            urgent += 1
+            lane, seq, body = "u", urgent, _alarm(stream, turn)
+            begins = body.phase is Phase.START
         else:
+            device = devices[bulk % len(devices)]
+            bulk += 1
+            lane, seq = "b", bulk
             body = Usage(state=OperatingState.IN_USE, period_s=60)
-        alias = Alias(protocol="puritan-bennett", namespace="840", identifier=f"{publisher}-{device}")
-        message = Message(alias=alias, observed_at=from_ms(start_ms + n), body=body)
-        place = Envelope(f"{lane}-{stream}", seqs[lane], "bench", n)
-        topic = f"hourmeter/1/{publisher}/v{device}/{body.kind}"
-        yield _packet(topic, encode(message), place, n % 60_000 + 1)
+        identifier = f"{publisher}-{device}"
+        alias = Alias(protocol="puritan-bennett", namespace="840", identifier=identifier)
+        message = Message(alias=alias, observed_at=from_ms(start_ms + ms), body=body)
+        place = Envelope(f"{lane}-{stream}", seq, boot(stream), ms)
+        topic = f"{topics.ROOT}/{publisher}/v{device}/{body.kind}"
+        yield _packet(topic, encode(message), place, n % 60_000 + 1), identifier if begins else ""
 
 
 class _Connection:
-    """A blocking MQTT 5 connection that counts PUBACKs."""
+    """A blocking MQTT 5 connection that counts PUBACKs and hears the collector's confirmations."""
 
-    def __init__(self, port: int, user: str, password: str) -> None:
+    def __init__(self, port: int, *, user: str, password: str, streams: tuple[str, ...]) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.acknowledged = 0
+        self.known = False
+        """Whether the collector has told that it knows our streams."""
+        self.confirmed = 0
+        """Messages of our streams that the collector has told are on its disk."""
+        self._streams = streams
         self._rest = bytearray()
         connect = mqtt5.ConnectPacket(
             f"load-{os.getpid()}", username=user, password=password.encode(), clean_start=True
@@ -92,13 +133,15 @@ class _Connection:
             self._rest += self.socket.recv(4096)
         answer, used = mqtt5.read(memoryview(bytes(self._rest)))
         del self._rest[:used]
-        if not isinstance(answer, mqtt5.ConnAckPacket) or answer.reason_code:
+        if not isinstance(answer, mqtt5.ConnAckPacket) or answer.reason_code is not _WELCOME:
             sys.exit(f"broker refuses the load: {answer}")
+        wanted = mqtt5.TopicFilter(topics.confirmed(user), max_qos=mqtt5.QoS.AT_MOST_ONCE)
+        self.socket.sendall(mqtt5.SubscribePacket(_SUBSCRIBE_ID, [wanted]).write())
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.socket, selectors.EVENT_READ)
 
     def read(self, timeout_s: float) -> None:
-        """Take what PUBACKs have come, waiting at most so long for the first."""
+        """Take what has come, waiting at most so long for the first byte."""
         if not self._selector.select(timeout_s):
             return
         data = self.socket.recv(1 << 16)
@@ -107,59 +150,133 @@ class _Connection:
         self._rest += data
         view = bytes(self._rest)
         at = 0
-        while len(view) - at >= 2 and len(view) - at >= 2 + view[at + 1]:
-            self.acknowledged += view[at] >> 4 == 4
-            at += 2 + view[at + 1]
+        while True:
+            if view.startswith(_PUBACK, at) and at + 4 <= len(view):
+                self.acknowledged += 1
+                at += 4
+                continue
+            size = frame_size(memoryview(view), at, len(view))
+            if size == 0 or at + size > len(view):
+                break
+            self._heed(view[at : at + size])
+            at += size
         del self._rest[:at]
+
+    def _heed(self, frame: bytes) -> None:
+        packet, _ = mqtt5.read(memoryview(frame))
+        if isinstance(packet, mqtt5.PubAckPacket):
+            if packet.reason_code >= 0x80:
+                sys.exit(f"the broker refuses a message: {packet}")
+            self.acknowledged += 1
+        elif is_publish(frame[0]) and isinstance(packet, mqtt5.PublishPacket):
+            told = read_confirmed(packet.payload).streams
+            self.known = all(stream in told for stream in self._streams)
+            self.confirmed = sum(told.get(stream, 0) for stream in self._streams)
+
+
+def _options() -> argparse.Namespace:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--port", type=int, required=True)
+    options.add_argument("--user", required=True, help="its password stands in LOAD_PASSWORD")
+    options.add_argument("--count", type=int, required=True)
+    options.add_argument("--rate", type=float, default=0.0, help="messages a second; 0: flat out")
+    options.add_argument("--stream", required=True, help="a name that no earlier run has used")
+    options.add_argument("--supersedes", default="", help="name of the run before")
+    options.add_argument("--first-device", type=int, default=0)
+    options.add_argument("--devices", type=int, default=100)
+    options.add_argument("--alarm-every", type=int, default=100, help="every so many messages an alarm edge")
+    options.add_argument("--confirmed", action="store_true", help="wait for the collector's confirmation")
+    options.add_argument("--within", type=float, default=120.0, help="seconds for everything")
+    options.add_argument("--stamps", type=Path, help="file for device and time of each start of an alarm")
+    return options.parse_args()
+
+
+def _sync(given: argparse.Namespace, start_ms: int) -> bytes:
+    lanes = tuple(
+        StreamSync(
+            stream=f"{lane}-{given.stream}",
+            held_from=1,
+            sent_through=0,
+            supersedes=f"{lane}-{given.supersedes}" if given.supersedes else None,
+        )
+        for lane in ("u", "b")
+    )
+    sync = Sync(boot=boot(given.stream), mono_ms=0, clock_ms=start_ms, streams=lanes)
+    payload = sync.model_dump_json().encode()
+    return _packet(f"{topics.ROOT}/{given.user}/{topics.LINK}/{topics.SYNC}", payload, None, _SYNC_ID)
+
+
+def _greet(connection: _Connection, sync: bytes, *, known: bool, deadline: float) -> None:
+    """Say `sync` once, or again and again until the collector has told that it knows our streams."""
+    while True:
+        connection.socket.sendall(sync)
+        taken, again = connection.acknowledged, time.perf_counter() + _SYNC_AGAIN_S
+        while connection.acknowledged == taken or (known and not connection.known):
+            if time.perf_counter() > deadline:
+                sys.exit("the collector does not answer a sync")
+            if time.perf_counter() > again and connection.acknowledged > taken:
+                break
+            connection.read(0.01)
+        else:
+            return
 
 
 def main() -> None:
-    """Publish and report."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--port", type=int, required=True)
-    options.add_argument("--user", required=True)
-    options.add_argument("--count", type=int, required=True)
-    options.add_argument("--rate", type=float, default=0.0, help="messages a second; 0: flat out")
-    options.add_argument("--stream", required=True)
-    options.add_argument("--devices", type=int, default=100)
-    options.add_argument("--stamps", help="file for the time at which each alarm was sent, a line each")
-    given = options.parse_args()
-    connection = _Connection(given.port, given.user, os.environ["LOAD_PASSWORD"])
+    """Publish and report; times are of the machine's monotonic clock, in nanoseconds."""
+    given = _options()
+    deadline = time.perf_counter() + given.within
     start_ms = time.time_ns() // 1_000_000
     prepared = list(
         packets(
             publisher=given.user,
             stream=given.stream,
             count=given.count,
-            devices=given.devices,
+            devices=range(given.first_device, given.first_device + given.devices),
             start_ms=start_ms,
+            alarm_every=given.alarm_every,
         )
     )
-    lanes = tuple(
-        StreamSync(stream=f"{lane}-{given.stream}", held_from=1, sent_through=0) for lane in ("u", "b")
+    connection = _Connection(
+        given.port,
+        user=given.user,
+        password=os.environ["LOAD_PASSWORD"],
+        streams=(f"u-{given.stream}", f"b-{given.stream}"),
     )
-    sync = Sync(boot="bench", mono_ms=0, clock_ms=start_ms, streams=lanes).model_dump_json().encode()
-    connection.socket.sendall(_packet(f"hourmeter/1/{given.user}/_link/sync", sync, None, 65_000))
-    while connection.acknowledged < 1:
-        connection.read(1.0)
-    began = time.perf_counter()
+    _greet(connection, _sync(given, start_ms), known=given.confirmed, deadline=deadline)
+    connection.acknowledged = 0
+    stamps: list[str] = []
+    began = time.monotonic_ns()
     sent = 0
-    while sent < given.count:
-        due = (
-            given.count
-            if not given.rate
-            else min(given.count, int((time.perf_counter() - began) * given.rate))
-        )
-        room = min(due, connection.acknowledged - 1 + WINDOW) - sent
+    while sent < given.count and time.perf_counter() < deadline:
+        due = given.count
+        if given.rate:
+            due = min(due, int((time.monotonic_ns() - began) * given.rate / 1e9))
+        room = min(due, connection.acknowledged + WINDOW) - sent
         if room > 0:
-            burst = prepared[sent : sent + min(room, 200)]
-            connection.socket.sendall(b"".join(burst))
+            burst = prepared[sent : sent + min(room, _BURST)]
+            now = time.monotonic_ns()
+            connection.socket.sendall(b"".join(packet for packet, _ in burst))
+            stamps.extend(f"{device} {now}\n" for _, device in burst if device)
             sent += len(burst)
-        connection.read(0.0 if room > 200 else 0.001)
-    while connection.acknowledged < given.count + 1:
-        connection.read(1.0)
-    took = time.perf_counter() - began
-    sys.stdout.write(json.dumps({"count": given.count, "seconds": took, "rate": given.count / took}) + "\n")
+        connection.read(0.0 if room > _BURST else 0.001)
+    while connection.acknowledged < given.count and time.perf_counter() < deadline:
+        connection.read(0.1)
+    taken = time.monotonic_ns()
+    while given.confirmed and connection.confirmed < given.count and time.perf_counter() < deadline:
+        connection.read(0.1)
+    if given.stamps:
+        given.stamps.write_text("".join(stamps))
+    seconds = (taken - began) / 1e9
+    report = {
+        "count": given.count,
+        "acknowledged": connection.acknowledged,
+        "seconds": seconds,
+        "rate": given.count / seconds,
+        "began_ns": began,
+        "confirmed": connection.confirmed,
+        "confirmed_ns": time.monotonic_ns(),
+    }
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

@@ -83,9 +83,11 @@ class JournalFile:
         self.db.close()
 
     def _create(self) -> None:
-        """Lay the tables out unless another process has."""
+        """Lay the tables out unless they are there; looking takes no room on a full disk."""
+        if self._is_laid_out():
+            return
         with self.transaction():
-            if self.db.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").fetchone():
+            if self._is_laid_out():
                 return
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 self.db.execute(statement)
@@ -94,6 +96,9 @@ class JournalFile:
                 "INSERT INTO meta VALUES (?,?)", (("epoch", epoch), ("head", "0"), ("layout", "1"))
             )
             self.db.executemany("INSERT INTO consumer VALUES (?,?,0)", ((name, epoch) for name in CONSUMERS))
+
+    def _is_laid_out(self) -> bool:
+        return self.db.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").fetchone() is not None
 
     def _meta(self, name: str) -> str:
         (value,) = self.db.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()

@@ -32,6 +32,7 @@ from rules.documents import load as load_rule
 from rules.explain import sentences
 from rules.inputs import CloseTicket
 from rules.lint import lint
+from rules.overview import MeterRow
 from rules.stories import run_stories
 from telemetry.errors import HourmeterError, MessageError, SettingsError, Unavailable
 from telemetry.times import iso
@@ -204,7 +205,8 @@ def decode(
 
 def _pieces(file: Path) -> Iterator[bytes]:
     if str(file) == "-":
-        while piece := sys.stdin.buffer.read(PIECE):
+        read = getattr(sys.stdin.buffer, "read1", sys.stdin.buffer.read)  # what is there, not all at once
+        while piece := read(PIECE):
             yield piece
         return
     try:
@@ -242,6 +244,51 @@ def _print_accounting(found: Accounting) -> None:
             f"rules\tjournaled {found.rules.journaled}\tconcluded {found.rules.concluded}"
             f"\tpending {found.rules.pending}\tfailed {found.rules.failed}"
         )
+
+
+@app.command()
+def devices(file: SettingsFile = None, as_json: Json = False) -> None:
+    """List assets and what was last heard of them, then the devices that nobody has claimed."""
+    fleet, unclaimed = asyncio.run(reading.devices(_load(file)))
+    if as_json:
+        say(
+            json.dumps(
+                {"assets": [asdict(row) for row in fleet], "unclaimed": [asdict(row) for row in unclaimed]}
+            )
+        )
+        return
+    rows = [
+        [
+            row.asset,
+            row.label,
+            row.ward,
+            row.model,
+            row.link or "never heard",
+            row.operating,
+            _meters(row.meters),
+        ]
+        for row in fleet
+    ]
+    rows += [
+        [
+            "unclaimed",
+            " ".join(filter(None, row.alias)),
+            row.publisher,
+            row.model,
+            row.device,
+            row.operating,
+            _meters(row.meters),
+        ]
+        for row in unclaimed
+    ]
+    table(["asset", "label", "ward", "model", "link", "state", "meters"], rows)
+
+
+def _meters(meters: tuple[MeterRow, ...]) -> str:
+    return ", ".join(
+        f"{meter.name} {meter.low_h:.1f} ({meter.provenance}, coverage {meter.coverage:.0%})"
+        for meter in meters
+    )
 
 
 # -- tickets ------------------------------------------------------------------------------------------------

@@ -312,7 +312,7 @@ async def run(site: Site, parts: frozenset[Part]) -> None:
         for task in (front, back):
             if task.done():
                 task.result()
-        if not back.done():
+        if site.drain_s and not back.done():
             await _drain(site, back)
     finally:
         for task in (front, back):

@@ -15,6 +15,7 @@ from collector.ledger import Ledger, LedgerInput, open_ledger
 from collector.store import Quarantined, Store
 from desk.settings import Settings
 from rules.inputs import AcknowledgeTicket, CloseTicket
+from rules.overview import FleetRow, UnclaimedRow
 from rules.tickets import Ticket, TicketEvent
 from telemetry.errors import MessageError, SettingsError
 
@@ -89,6 +90,12 @@ async def tickets(settings: Settings, *, closed_too: bool) -> tuple[Ticket, ...]
     """Tickets by number."""
     async with _ledger(settings) as ledger:
         return await ledger.tickets(open_only=not closed_too)
+
+
+async def devices(settings: Settings) -> tuple[tuple[FleetRow, ...], tuple[UnclaimedRow, ...]]:
+    """All assets, and all devices that no asset claims."""
+    async with _ledger(settings) as ledger:
+        return await ledger.fleet(), await ledger.unclaimed()
 
 
 async def ticket(settings: Settings, number: str) -> tuple[Ticket, tuple[TicketEvent, ...]]:

@@ -96,4 +96,14 @@ async def test_a_capture_becomes_points_and_one_explained_ticket(
     assert code == 0
     for word in ("122", "demo-o2-supply-low", "HN01-0001"):
         assert word in told
+    closed, said, _ = await stand.tell(
+        "tickets", "close", ticket["id"], "--by", "An", "--note", "hose changed"
+    )
+    assert (closed, said.strip()) == (0, f"{ticket['id']}: done")
+    assert await stand.read("tickets", "list") == []
+    again, _, complaint = await stand.tell("tickets", "close", ticket["id"], "--by", "An")
+    assert again == 1
+    assert "closed" in complaint
+    (asset,) = (await stand.read("devices"))["assets"]
+    assert (asset["link"], asset["operating"]) == ("offline", "unknown")
     assert await collector.stop() == 0

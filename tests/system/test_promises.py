@@ -168,7 +168,10 @@ async def test_a_full_disk_stops_acknowledging_says_so_and_loses_nothing(
 
         await until(says_so, within_s=30, what="a line that says what to do")
         assert not await sender.nothing_left()
+        accounting = await stand.read("accounting")
+        assert accounting["kinds"]["usage"]["received"] == 500
         assert await collector.stop() == 3
+        assert "hourmeter: stopped while nothing was acknowledged" in collector.said()
         told = [line for line in collector.said().splitlines() if "not acknowledging" in line]
         assert len(told) == 1
         assert "free" in told[0]

@@ -19,7 +19,7 @@ from telemetry.topics import SYNC, parse
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until it holds; fails after ten seconds."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - any condition, with a deadline
+        while not condition():
             await asyncio.sleep(0.001)
 
 

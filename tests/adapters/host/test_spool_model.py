@@ -18,7 +18,7 @@ from adapters.host.lanes import Held, Lane, Room, Unsent
 from adapters.host.spool import Spool, open_spool
 from tests.adapters.host.fakes import dice
 
-ROOM = Room(max_bytes=40_000, tail_bytes=3_000, tail_hours=1.0, reserve_bytes=0)
+ROOM = Room(max_bytes=40_000, tail_bytes=1_000, tail_hours=1.0, reserve_bytes=0)
 LANES = st.sampled_from(list(Lane))
 KINDS = {Lane.URGENT: "alarm", Lane.BULK: "usage"}
 
@@ -98,29 +98,35 @@ class SpoolMachine(RuleBasedStateMachine):
             shutil.rmtree(folder)
 
     def cut_short(self, work: Callable[[], object], after: int) -> bool:
-        """Do it, or be interrupted after that many steps of the database; whether it was done."""
+        """Do it, or fail after some steps of the database; whether it was done.
+
+        An interrupt ends the whole transaction by itself; a statement that is denied leaves it open.
+        """
         steps = 0
 
-        def tick() -> int:
+        def fails_now() -> bool:
             nonlocal steps
             steps += 1
-            return int(steps == after + 1)
+            return steps == after // 2 + 1
 
-        db = self.database
-        db.set_progress_handler(tick, 25)
+        if after % 2:
+            self.database.set_progress_handler(lambda: int(fails_now()), 25)
+        else:
+            self.database.set_authorizer(lambda *_: sqlite3.SQLITE_DENY if fails_now() else sqlite3.SQLITE_OK)
         try:
             work()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode not in {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_AUTH}:
                 raise
             return False
         finally:
-            db.set_progress_handler(None, 0)
+            self.database.set_progress_handler(None, 0)
+            self.database.set_authorizer(None)
         return True
 
     # -- what happens -------------------------------------------------------------------------------------
 
-    @rule(lanes=st.lists(LANES, max_size=12), after=st.integers(0, 60))
+    @rule(lanes=st.lists(LANES, max_size=12), after=st.integers(0, 160))
     def put(self, lanes: list[Lane], after: int) -> None:
         """Two groups in one commit, each whole."""
         unsent = []
@@ -155,7 +161,7 @@ class SpoolMachine(RuleBasedStateMachine):
         ]
         model.sent = max(model.sent, end)
 
-    @rule(share=st.floats(0, 1), minutes=st.integers(0, 90), after=st.integers(0, 80))
+    @rule(share=st.floats(0, 1), minutes=st.integers(0, 90), after=st.integers(0, 160))
     def confirm(self, share: float, minutes: int, after: int) -> None:
         """Marks of the same journal only ever rise."""
         marks = {model.name: int(model.sent * share) for model in self.lanes.values()}
