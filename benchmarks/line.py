@@ -1,7 +1,8 @@
 """The line measured: what comes through, how fast, at what cost; beside a client that only acknowledges.
 
 Real Mosquitto, real InfluxDB 1.x, `hourmeter collect` and `hourmeter conclude` as processes of their own,
-all on the loopback address. Exit code 1 if a message is lost or the accounting does not add up, 3 without servers.
+all on the loopback address. Exit code 1 if a message is lost or the accounting does not add up, 3 if a server
+is not installed.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ _BURST = 200
 _SYNC_AGAIN_S = 0.5
 _PUBACK = b"\x40\x02"
 _WELCOME = mqtt5.ConnAckReasonCode.SUCCESS
+_TAKEN = (mqtt5.PubAckReasonCode.SUCCESS, mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS)
 _SUBSCRIBE_ID, _SYNC_ID = 1, 65_000
 
 
@@ -165,7 +166,7 @@ class _Connection:
     def _heed(self, frame: bytes) -> None:
         packet, _ = mqtt5.read(memoryview(frame))
         if isinstance(packet, mqtt5.PubAckPacket):
-            if packet.reason_code >= 0x80:
+            if packet.reason_code not in _TAKEN:
                 sys.exit(f"the broker refuses a message: {packet}")
             self.acknowledged += 1
         elif is_publish(frame[0]) and isinstance(packet, mqtt5.PublishPacket):

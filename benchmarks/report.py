@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench import LOOK_S, Counts
+from benchmarks.bench import Counts
 from benchmarks.machine import Memory
 from benchmarks.rounds import ALARM_RATE, TICKET_LOOK_S, BareRound, Latency, Round
 from benchmarks.stages import Stage
@@ -20,7 +21,7 @@ from collector.accounting import Accounting
 
 FLAT_OUT = "flat out"
 _PROCESSES = ("collector", "concluder", "broker", "influxd")
-_WIDTH = 120
+_WIDTH = 160
 
 
 @dataclass(slots=True)
@@ -110,7 +111,7 @@ def _cpu_row(name: str) -> tuple[str, Callable[[Column], str]]:
 
 _ROWS: tuple[tuple[str, Callable[[Column], str]], ...] = (
     *(_count_row(one.name) for one in fields(Counts)),
-    ("all equal", lambda column: "yes" if all(r.counts.are_equal for r in column[0]) else "NO"),
+    ("all equal", lambda column: _yes(all(r.counts.are_equal for r in column[0]))),
     _pace_row("messages/s taken by the broker", "published_s"),
     _pace_row("messages/s until journaled and acknowledged", "acknowledged_s"),
     _pace_row("messages/s until stored in InfluxDB", "stored_s"),
@@ -137,25 +138,33 @@ _ROWS: tuple[tuple[str, Callable[[Column], str]], ...] = (
 
 def _main_table(measured: Measured) -> Table:
     rounds = len(measured.line[FLAT_OUT])
-    table = _table(f"median of {rounds} rounds (lowest-highest); counts: all rounds", *measured.line)
+    table = _table(f"{rounds} rounds: sums of counts, else medians (range)", *measured.line)
     for label, cell in _ROWS:
         table.add_row(label, *(cell((measured.line[name], measured.bare[name])) for name in measured.line))
     return table
 
 
-def _memory_and_latency(measured: Measured) -> Table:
-    table = _table("", "", "", "")
-    for name, memory in measured.memory.items():
-        highest = f"highest {memory.highest_mib:.0f} MiB"
-        table.add_row(f"resident memory, {name}", f"{memory.now_mib:.0f} MiB", highest, "")
-    for one in measured.latencies:
-        table.add_row(
-            f"alarm to ticket, {one.name} ({len(one.ms)} of {one.expected})",
-            f"p50 {one.median:.0f} ms",
-            f"p95 {one.quantile(0.95):.0f} ms",
-            f"max {one.quantile(1):.0f} ms",
-        )
-    return table
+def _notes(measured: Measured) -> tuple[str, ...]:
+    memory = (
+        f"Resident memory of the {name} after all rounds: {one.now_mib:.0f} MiB, {one.highest_mib:.0f} at most."
+        for name, one in measured.memory.items()
+    )
+    latency = (
+        f"Alarm to ticket, {one.name}: p50 {one.median:.0f} ms, p95 {one.quantile(0.95):.0f} ms,"
+        f" max {one.quantile(1):.0f} ms; {len(one.ms)} of {one.expected} tickets."
+        for one in measured.latencies
+    )
+    return (
+        *memory,
+        *latency,
+        f"Latency is at {ALARM_RATE} messages/s, the ledger looked at every {TICKET_LOOK_S * 1000:.0f} ms.",
+        f"Unacknowledged at the broker in the end: {measured.left_over}.",
+        f"The whole run, {measured.counts.published:,} messages, adds up: {_yes(measured.adds_up)}.",
+    )
+
+
+def _yes(fact: object) -> str:
+    return "yes" if fact else "NO"
 
 
 def _stage_table(measured: Measured) -> Table:
@@ -187,22 +196,28 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
+def _print(table: Table) -> None:
+    if sys.stdout.isatty():
+        Console().print(table)
+        return
+    console = Console(width=_WIDTH, file=io.StringIO())
+    with console.capture() as drawn:
+        console.print(table)
+    lines = [line.rstrip() for line in drawn.get().splitlines()]
+    sys.stdout.write("\n".join(filter(None, lines)) + "\n")
+
+
 def show(measured: Measured, *, facts: Sequence[str], command: str, date: str) -> None:
     """Print everything; where it is piped as Markdown without colours."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
-    for line in (command + (f" ({date})" if date else ""), *facts, ""):
-        console.print(line, markup=False, soft_wrap=True)
-    console.print(_main_table(measured))
-    console.print(_memory_and_latency(measured))
-    console.print(
-        f"Latency at {ALARM_RATE} messages/s, ledger looked at every {TICKET_LOOK_S * 1000:.0f} ms; stored"
-        f" and concluded looked at every {LOOK_S * 1000:.0f} ms.",
-        f"Unacknowledged at the broker in the end: {measured.left_over}.",
-        f"Accounting adds up: {'yes' if measured.adds_up else 'NO'}.\n",
-        soft_wrap=True,
+    head = (f"`{command}`" + (f", {date}" if date else ""), *facts)
+    sys.stdout.write("".join(f"- {line}\n" for line in head) + "\n")
+    _print(_main_table(measured))
+    sys.stdout.write("\n" + "".join(f"- {line}\n" for line in _notes(measured)) + "\n")
+    _print(_stage_table(measured))
+    sys.stdout.write(
+        f"\nStages: one process, nothing else at work, {measured.batch_size} messages a journal batch as measured"
+        " flat out.\n"
     )
-    console.print(f"Stages in one process, journal batches of {measured.batch_size} as measured flat out:")
-    console.print(_stage_table(measured))
 
 
 def as_json(measured: Measured, *, facts: Sequence[str], command: str) -> dict[str, Any]:

@@ -121,8 +121,7 @@ class Ingest:
         while True:
             try:
                 async with self.inbound.connect() as session:
-                    if attempt:
-                        log.warning("broker: connected again")
+                    log.log(logging.WARNING if attempt else logging.INFO, "broker: connected")
                     if had_session and not session.session_present:
                         self.sessions_lost += 1
                         log.warning(

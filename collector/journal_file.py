@@ -72,8 +72,6 @@ class JournalFile:
             if fresh:
                 self._check_disk(1 << 20)
             self.db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10.0)
-            self.db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            self.db.execute("PRAGMA journal_mode=WAL")
             self.db.execute("PRAGMA synchronous=FULL")
             self._create()
         self.epoch = self._meta("epoch")
@@ -86,6 +84,8 @@ class JournalFile:
         """Lay the tables out unless they are there; looking takes no room on a full disk."""
         if self._is_laid_out():
             return
+        self.db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        self.db.execute("PRAGMA journal_mode=WAL")
         with self.transaction():
             if self._is_laid_out():
                 return

@@ -29,7 +29,7 @@ class Stream:
     sent_through: int = 0
     """Highest number that the publisher says it has sent."""
     known: bool = False
-    """Whether anything has arrived or been synchronised in this epoch."""
+    """Whether it has been synchronised in this epoch: from then on what its publisher lets go is lost."""
     superseded: bool = False
 
     @property
@@ -89,9 +89,9 @@ def arrived(stream: Stream, seq: int) -> Stream:
         return replace(stream, gone=_without(stream.gone, seq), elsewhere=_without(stream.elsewhere, seq))
     if seq == stream.through + 1:
         if not stream.beyond:
-            return replace(stream, through=seq, known=True)
-        return _advance(replace(stream, through=seq, known=True))
-    return replace(stream, beyond=_with(stream.beyond, (seq, seq)), known=True)
+            return replace(stream, through=seq)
+        return _advance(replace(stream, through=seq))
+    return replace(stream, beyond=_with(stream.beyond, (seq, seq)))
 
 
 def _advance(stream: Stream) -> Stream:
@@ -130,8 +130,8 @@ def _give_up(stream: Stream, below: int, *, lost: bool) -> Stream:
 def synchronised(stream: Stream, *, held_from: int, sent_through: int) -> Stream:
     """The stream after its publisher said what it holds and has sent.
 
-    What it no longer holds and we never had is lost, unless this epoch hears of the stream for the first
-    time: then an earlier epoch confirmed it.
+    What it no longer holds and we never had is lost, unless it is synchronised for the first time in
+    this epoch: then an earlier epoch confirmed it.
     """
     given_up = _give_up(stream, held_from, lost=stream.known)
     return replace(given_up, sent_through=max(stream.sent_through, sent_through), known=True)

@@ -109,7 +109,13 @@ class _BusConnection:
     publisher: str
 
     async def publish(
-        self, topic: str, payload: bytes, *, properties: Sequence[tuple[str, str]], retain: bool
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        properties: Sequence[tuple[str, str]],
+        retain: bool,
+        expires_s: int | None = None,  # noqa: ARG002 - nothing waits long on the bus
     ) -> None:
         await self.bus.send(Received(topic, payload, tuple(properties), retain=retain, token=None))
 

@@ -20,9 +20,17 @@ class Connection(Protocol):
     """One connection, subscribed to our confirmations before `connect` returned it."""
 
     async def publish(
-        self, topic: str, payload: bytes, *, properties: Sequence[tuple[str, str]], retain: bool
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        properties: Sequence[tuple[str, str]],
+        retain: bool,
+        expires_s: int | None = None,
     ) -> None:
         """Publish with QoS 1 and return when the broker has it. Raises Unavailable when the link is lost.
+
+        What has waited in the broker for `expires_s` seconds is of no use any more and not delivered.
 
         Calls keep their order: a call that begins later goes out later.
         """

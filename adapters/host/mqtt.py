@@ -165,12 +165,20 @@ class _MqttConnection:
     place: str
 
     async def publish(
-        self, topic: str, payload: bytes, *, properties: Sequence[tuple[str, str]], retain: bool
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        properties: Sequence[tuple[str, str]],
+        retain: bool,
+        expires_s: int | None = None,
     ) -> None:
         """Publish with QoS 1 and wait for the PUBACK; what it says is not told by aiomqtt."""
         carried = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # paho leaves it untyped
         if properties:
             carried.UserProperty = list(properties)
+        if expires_s is not None:
+            carried.MessageExpiryInterval = expires_s
         with _weather(self.place):
             await self.client.publish(topic, payload, qos=1, retain=retain, properties=carried)
 

@@ -24,6 +24,8 @@ from telemetry.topics import Topic
 log = logging.getLogger(__name__)
 
 _NOWHERE = ("", 0)
+SYNC_EXPIRES_S = 30
+"""A `sync` that waited longer in the broker would make our clock look late by as much."""
 
 
 @dataclass(slots=True)
@@ -239,7 +241,7 @@ class Session:
         )
         topic = str(Topic(self._name, topics.LINK, topics.SYNC))
         payload = sync.model_dump_json(exclude_none=True).encode()
-        await self._connection.publish(topic, payload, properties=(), retain=False)
+        await self._connection.publish(topic, payload, properties=(), retain=False, expires_s=SYNC_EXPIRES_S)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -105,7 +105,13 @@ def test_missing_and_lost_are_shown(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     intake = Intake(store)
     intake.take(
-        [usage(1), usage(5), sync(StreamSync(stream="b-1", held_from=3, sent_through=8))], received_ms=T0_MS
+        [
+            sync(StreamSync(stream="b-1", held_from=1, sent_through=0)),
+            usage(1),
+            usage(5),
+            sync(StreamSync(stream="b-1", held_from=3, sent_through=8)),
+        ],
+        received_ms=T0_MS,
     )
     accounting = account(store, rules_cursor=None, concluded={}, failed={})
     assert (accounting.lost, accounting.missing) == (1, 5)

@@ -19,6 +19,10 @@ def _new() -> Stream:
     return Stream("hn01-host", "u-1")
 
 
+def _known() -> Stream:
+    return synchronised(_new(), held_from=1, sent_through=0)
+
+
 @given(st.lists(st.integers(1, 40), max_size=120))
 def test_through_is_the_end_of_the_unbroken_run_and_each_number_is_new_once(seqs: list[int]) -> None:
     stream, seen = _new(), set[int]()
@@ -36,7 +40,7 @@ def test_through_is_the_end_of_the_unbroken_run_and_each_number_is_new_once(seqs
 def test_sync_turns_exactly_the_holes_below_what_is_held_into_lost(
     seqs: set[int], held_from: int, sent: int
 ) -> None:
-    stream = synchronised(_feed(arrived(_new(), 31), *seqs), held_from=held_from, sent_through=sent)
+    stream = synchronised(_feed(arrived(_known(), 31), *seqs), held_from=held_from, sent_through=sent)
     holes = set(range(1, held_from)) - seqs - {31}
     assert stream.lost == len(holes)
     assert all(not has_seen(stream, hole) for hole in holes)
@@ -46,7 +50,7 @@ def test_sync_turns_exactly_the_holes_below_what_is_held_into_lost(
 
 
 def test_a_lost_number_that_comes_after_all_is_found_again() -> None:
-    stream = synchronised(_feed(_new(), 1, 5), held_from=5, sent_through=5)
+    stream = synchronised(_feed(_known(), 1, 5), held_from=5, sent_through=5)
     assert (stream.through, stream.lost) == (5, 3)
     found = _feed(stream, 3)
     assert (found.lost, has_seen(found, 3), has_seen(found, 2)) == (2, True, False)
@@ -57,6 +61,11 @@ def test_a_new_epoch_counts_nothing_below_what_the_publisher_holds_as_lost() -> 
     assert (stream.through, stream.lost, stream.missing) == (299, 0, 21)
     assert not has_seen(stream, 7)
     assert has_seen(_feed(stream, 7), 7)
+
+
+def test_what_arrives_before_the_first_sync_of_an_epoch_makes_nothing_lost() -> None:
+    stream = synchronised(_feed(_new(), 310), held_from=300, sent_through=320)
+    assert (stream.through, stream.lost, stream.missing) == (299, 0, 20)
 
 
 def test_a_superseded_stream_can_never_be_filled() -> None:

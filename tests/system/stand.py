@@ -142,12 +142,20 @@ class Stand:
     def part(self, command: str, settings: str) -> Part:
         """A command with one of the settings files, not started yet."""
         part = Part(
-            (HOURMETER, command, "--settings", str(self.folder / settings)),
+            (HOURMETER, command, "--verbose", "--settings", str(self.folder / settings)),
             self.environment,
             self.folder / f"{command}.log",
         )
         self.parts.append(part)
         return part
+
+    async def collecting(self) -> None:
+        """Wait until the broker keeps a session for the collector, so that nothing needs to be sent twice."""
+
+        async def is_connected() -> bool:
+            return any("broker: connected" in part.said() for part in self.parts)
+
+        await until(is_connected, within_s=30, what="the collector's session")
 
     async def end(self) -> None:
         """Stop whatever still runs."""

@@ -117,6 +117,7 @@ async def _run(stand: Stand, load: Load, influx: Influx) -> None:
         stand.write_host(ports, poll_s=POLL_S)
         collector, host = stand.part("run", "collector.toml"), stand.part("adapt", "host.toml")
         await collector.start()
+        await stand.collecting()
         await host.start()
         await _blows(stand, load, collector, host, log, influx)
 

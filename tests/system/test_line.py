@@ -54,6 +54,7 @@ async def test_a_capture_becomes_points_and_one_explained_ticket(
         stand.write_host([port], poll_s=0.05)
         collector, host = stand.part("run", "collector.toml"), stand.part("adapt", "host.toml")
         await collector.start()
+        await stand.collecting()
         await host.start()
 
         async def all_stored() -> bool:
@@ -103,7 +104,7 @@ async def test_a_capture_becomes_points_and_one_explained_ticket(
     assert await stand.read("tickets", "list") == []
     again, _, complaint = await stand.tell("tickets", "close", ticket["id"], "--by", "An")
     assert again == 1
-    assert "closed" in complaint
+    assert "is not an open ticket" in complaint
     (asset,) = (await stand.read("devices"))["assets"]
     assert (asset["link"], asset["operating"]) == ("offline", "unknown")
     assert await collector.stop() == 0

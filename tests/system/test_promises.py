@@ -16,6 +16,7 @@ from adapters.host.lanes import Unsent
 from adapters.host.mqtt import Broker as PublisherBroker
 from adapters.host.mqtt import MqttLink
 from adapters.host.outbox import Outbox, open_outbox
+from adapters.host.pace import Pace
 from adapters.host.publisher import Publisher
 from desk.broker import Broker
 from desk.clock import system_clock
@@ -62,7 +63,7 @@ async def sender(tmp_path: Path, mosquitto: Broker) -> AsyncIterator[_Sender]:
         publisher=PUBLISHER,
     )
     async with open_outbox(tmp_path / "outbox.db", machine="m", clock=clock, rng=rng) as outbox:
-        publisher = Publisher(PUBLISHER, outbox, link, clock, rng)
+        publisher = Publisher(PUBLISHER, outbox, link, clock, rng, Pace(resend_s=2.0))
         async with _running(publisher):
             yield _Sender(outbox)
 

@@ -190,7 +190,13 @@ class FakeConnection:
         self.is_cut = False
 
     async def publish(
-        self, topic: str, payload: bytes, *, properties: Sequence[tuple[str, str]], retain: bool
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        properties: Sequence[tuple[str, str]],
+        retain: bool,
+        expires_s: int | None = None,  # noqa: ARG002 - nothing waits in this broker
     ) -> None:
         """Hand over one message; what is cut off before its acknowledgement may have arrived."""
         if self.is_cut:

@@ -161,9 +161,15 @@ async def test_a_file_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
             pass
 
 
-async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+async def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    async with opened(tmp_path / "new" / "folder" / "o"):
+        assert (tmp_path / "new" / "folder" / "o").exists()
+
+
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="must be in a folder"):
-        async with opened(tmp_path / "none" / "o"):
+        async with opened(tmp_path / "file" / "o"):
             pass
 
 
@@ -238,3 +244,39 @@ async def test_every_commit_is_synced_and_the_file_can_shrink(tmp_path: Path) ->
 
         found = await asyncio.get_running_loop().run_in_executor(outbox._disk, pragmas)  # noqa: SLF001 - its thread
     assert found == ("wal", 2, 2, 5000)
+
+
+@pytest.mark.parametrize(
+    ("listed", "mark", "again"),
+    [
+        pytest.param(None, 1, [], id="it knows what followed: the tail is there"),
+        pytest.param(None, 0, [b"1", b"2", b"3"], id="it knows nothing: the whole tail comes again"),
+        pytest.param(2, 1, [b"3"], id="it tells how much of the tail it has"),
+        pytest.param(3, 0, [], id="it has all of the tail"),
+    ],
+)
+async def test_a_journal_of_another_epoch_gets_what_it_lacks_of_a_superseded_tail(
+    tmp_path: Path, listed: int | None, mark: int, again: list[bytes]
+) -> None:
+    """Carried over it is no longer retained: an old state must not stand as the latest."""
+    async with opened(tmp_path / "o") as outbox:
+        await outbox.put_many([Unsent("vent", "identity", b"%d" % n, "boot-1", n) for n in (1, 2, 3)])
+        old = outbox.standing[Lane.BULK].stream
+        await outbox.take(Lane.BULK, **TOP)
+        await outbox.confirm("e1", {old: 3})
+        await outbox.confirm("e1", {old: 4})
+        current = outbox.standing[Lane.BULK].stream
+        assert current != old
+        await outbox.put_many([Unsent("vent", "identity", b"4", "boot-1", 4)])
+        await outbox.take(Lane.BULK, **TOP)
+        await outbox.confirm("e1", {current: 1})
+        told = await outbox.confirm("e2", {current: mark} | ({} if listed is None else {old: listed}))
+        assert told.renewed
+        held = await outbox.take(Lane.BULK, after=(current, 1), window=500, limit=500)
+        fresh = await outbox.take(Lane.BULK, after=(current, 0), window=500, limit=1)
+    assert [(one.seq, one.payload, one.retain) for one in held] == [
+        (2 + n, payload, False) for n, payload in enumerate(again)
+    ]
+    assert [(one.seq, one.payload, one.retain) for one in fresh] == (
+        [(1, b"4", True)] if mark == 0 else [(2, again[0], False)] if again else []
+    )
