@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -106,6 +107,9 @@ async def _measure(bench: Bench, folder: Path, *, messages: int, step: Callable[
 
 
 async def _run(given: argparse.Namespace) -> int:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     missing = [sentence for name in ("mosquitto", "influxd") if (sentence := servers.missing(name))]
     if missing:
         sys.stderr.write("".join(f"{sentence}\n" for sentence in missing))
@@ -123,14 +127,14 @@ async def _run(given: argparse.Namespace) -> int:
     )
     with tempfile.TemporaryDirectory(prefix="hourmeter-line-") as name, bar:
         folder = Path(name)
-        task = bar.add_task("starting", total=steps)
+        shown = bar.add_task("starting", total=steps)
         facts = machine.facts(folder)
         async with open_bench(folder, devices=DEVICES + 2 * ALARMED) as bench:
             measured = await _measure(
                 bench,
                 folder,
                 messages=messages,
-                step=lambda what: bar.update(task, advance=1, description=what),
+                step=lambda what: bar.update(shown, advance=1, description=what),
             )
     command = f"python -m benchmarks.line --messages {messages}"
     if given.json:
@@ -143,7 +147,7 @@ async def _run(given: argparse.Namespace) -> int:
 def main() -> None:
     """Measure and tell."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--messages", type=int, default=50_000, help="a round flat out; at a rate at most")
+    options.add_argument("--messages", type=int, default=30_000, help="a round flat out; at a rate at most")
     options.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     options.add_argument("--date", default="", help="printed in the header, as 2026-11-22")
     given = options.parse_args()

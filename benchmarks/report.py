@@ -146,7 +146,7 @@ def _main_table(measured: Measured) -> Table:
 
 def _notes(measured: Measured) -> tuple[str, ...]:
     memory = (
-        f"Resident memory of the {name} after all rounds: {one.now_mib:.0f} MiB, {one.highest_mib:.0f} at most."
+        f"Resident memory, {name} after the rounds: {one.now_mib:.0f} MiB, {one.highest_mib:.0f} at most."
         for name, one in measured.memory.items()
     )
     latency = (
@@ -168,7 +168,7 @@ def _yes(fact: object) -> str:
 
 
 def _stage_table(measured: Measured) -> Table:
-    table = _table("stage", "CPU µs/message", "elapsed µs/message", "share of the process's CPU")
+    table = _table("stage", "CPU µs/message", "elapsed µs/message", "share")
     for process in ("collector", "concluder"):
         whole = statistics.median(_us(round_, process) for round_ in measured.line[FLAT_OUT])
         own = [stage for stage in measured.stages if stage.process == process]
@@ -215,8 +215,8 @@ def show(measured: Measured, *, facts: Sequence[str], command: str, date: str) -
     sys.stdout.write("\n" + "".join(f"- {line}\n" for line in _notes(measured)) + "\n")
     _print(_stage_table(measured))
     sys.stdout.write(
-        f"\nStages: one process, nothing else at work, {measured.batch_size} messages a journal batch as measured"
-        " flat out.\n"
+        f"\nStages: one process, nothing else at work, {measured.batch_size:,} messages a journal batch as"
+        " measured flat out; a share is of the whole process flat out.\n"
     )
 
 

@@ -1,5 +1,6 @@
 """The command line `hourmeter`.
 
+Commands import what they need when they run: the quick ones do not wait for web server and database.
 Exit codes: 0 done, 1 something was refused, 2 the operator can mend it, 3 something is unavailable.
 """
 
@@ -13,29 +14,22 @@ import sys
 from collections.abc import Coroutine, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from adapters import decode as decoding
 from adapters import registry
-from collector.accounting import Accounting
 from collector.journal_file import lock
-from desk import reading, settings
+from desk import settings
 from desk.clock import system_clock
-from desk.compose import Part, run, site_of
-from desk.demo import DemoOptions
-from desk.demo import run as run_demo
-from desk.fleet import folder_files, library_files
 from desk.terminal import complain, log_to_stderr, say, table
-from rules.documents import load as load_rule
-from rules.explain import sentences
-from rules.inputs import CloseTicket
-from rules.lint import lint
-from rules.overview import MeterRow
-from rules.stories import run_stories
 from telemetry.errors import HourmeterError, MessageError, SettingsError, Unavailable
 from telemetry.times import iso
+
+if TYPE_CHECKING:
+    from collector.accounting import Accounting
+    from rules.overview import MeterRow
 
 app = typer.Typer(
     help="Runtime hours, alarms and fault codes of hospital devices, carried into maintenance tickets.",
@@ -109,8 +103,11 @@ async def _until_signal(work: Coroutine[Any, Any, None], stopping: asyncio.Event
         return
 
 
-def _serve(file: Path | None, parts: frozenset[Part], *, verbose: bool) -> None:
+def _serve(file: Path | None, *names: str, verbose: bool) -> None:
+    from desk.compose import Part, run, site_of
+
     log_to_stderr(verbose=verbose)
+    parts = frozenset(map(Part, names)) or frozenset(Part)
 
     async def work() -> str:
         site = site_of(_load(file), system_clock(), parts)
@@ -124,31 +121,31 @@ def _serve(file: Path | None, parts: frozenset[Part], *, verbose: bool) -> None:
 @app.command("run")
 def run_all(file: SettingsFile = None, verbose: Verbose = False) -> None:
     """Run everything of one settings file in one process."""
-    _serve(file, frozenset(Part), verbose=verbose)
+    _serve(file, verbose=verbose)
 
 
 @app.command()
 def collect(file: SettingsFile = None, verbose: Verbose = False) -> None:
     """Carry messages from the broker into journal and history."""
-    _serve(file, frozenset({Part.COLLECT}), verbose=verbose)
+    _serve(file, "collect", verbose=verbose)
 
 
 @app.command()
 def conclude(file: SettingsFile = None, verbose: Verbose = False) -> None:
     """Let the rules conclude tickets from the journal."""
-    _serve(file, frozenset({Part.CONCLUDE}), verbose=verbose)
+    _serve(file, "conclude", verbose=verbose)
 
 
 @app.command()
 def desk(file: SettingsFile = None, verbose: Verbose = False) -> None:
     """Serve the page."""
-    _serve(file, frozenset({Part.DESK}), verbose=verbose)
+    _serve(file, "desk", verbose=verbose)
 
 
 @app.command()
 def adapt(file: SettingsFile = None, verbose: Verbose = False) -> None:
     """Read the devices of this machine and publish what they say."""
-    _serve(file, frozenset({Part.ADAPT}), verbose=verbose)
+    _serve(file, "adapt", verbose=verbose)
 
 
 @app.command()
@@ -170,6 +167,9 @@ def demo(
     ] = False,
 ) -> None:
     """Show the whole line at work with simulated ventilators and a fast clock."""
+    from desk.demo import DemoOptions
+    from desk.demo import run as run_demo
+
     log_to_stderr(verbose=False)
     options = DemoOptions(
         seconds=seconds, rate=rate, ventilators=ventilators, folder=folder, port=port, quiet=as_json
@@ -222,6 +222,8 @@ def _pieces(file: Path) -> Iterator[bytes]:
 @app.command()
 def accounting(file: SettingsFile = None, as_json: Json = False) -> None:
     """Show where every message is."""
+    from desk import reading
+
     found = asyncio.run(reading.accounting(_load(file)))
     if as_json:
         say(json.dumps(asdict(found) | {"unaccounted": found.total.unaccounted}, indent=2))
@@ -249,6 +251,8 @@ def _print_accounting(found: Accounting) -> None:
 @app.command()
 def devices(file: SettingsFile = None, as_json: Json = False) -> None:
     """List assets and what was last heard of them, then the devices that nobody has claimed."""
+    from desk import reading
+
     fleet, unclaimed = asyncio.run(reading.devices(_load(file)))
     if as_json:
         say(
@@ -301,6 +305,8 @@ def list_tickets(
     as_json: Json = False,
 ) -> None:
     """List open tickets."""
+    from desk import reading
+
     found = asyncio.run(reading.tickets(_load(file), closed_too=everything))
     if as_json:
         say(json.dumps([ticket.model_dump(mode="json") for ticket in found], indent=2))
@@ -326,6 +332,9 @@ def list_tickets(
 @tickets.command()
 def show(number: Annotated[str, typer.Argument(help="Ticket id.")], file: SettingsFile = None) -> None:
     """Show a ticket: why it exists, what to do, what has happened."""
+    from desk import reading
+    from rules.explain import sentences
+
     ticket, events = asyncio.run(reading.ticket(_load(file), number))
     say(f"{ticket.id}  {ticket.priority}  {ticket.kind}  {ticket.state}")
     for sentence in sentences(ticket):
@@ -351,6 +360,9 @@ def close(
     by: Annotated[Optional[str], typer.Option(help="Who did it; you, if not given.")] = None,
 ) -> None:
     """Close a ticket: its work is done."""
+    from desk import reading
+    from rules.inputs import CloseTicket
+
     wish = CloseTicket(
         at_ms=system_clock().now_ms(), ticket=number, by=by or getpass.getuser(), reading=hours, note=note
     )
@@ -369,6 +381,11 @@ def test_rules(
     file: SettingsFile = None,
 ) -> None:
     """Lint rules and run their stories."""
+    from desk.fleet import folder_files, library_files
+    from rules.documents import load as load_rule
+    from rules.lint import lint
+    from rules.stories import run_stories
+
     chosen = list(folders or ())
     files = [one for folder in (chosen or _load(file).rules.folders) for one in folder_files(folder)]
     if not chosen:
@@ -397,6 +414,8 @@ def test_rules(
 @quarantine.command("list")
 def list_quarantine(file: SettingsFile = None) -> None:
     """List messages that were put aside."""
+    from desk import reading
+
     rows = [
         [
             str(number),
@@ -415,6 +434,8 @@ def release(
     number: Annotated[int, typer.Argument(help="Number as listed.")], file: SettingsFile = None
 ) -> None:
     """Let a message go on after all; the collector takes it with its next tick."""
+    from desk import reading
+
     reading.release(_load(file), number)
     say(f"message {number} goes on when the collector ticks")
 
@@ -426,6 +447,8 @@ def rewind(
     file: SettingsFile = None,
 ) -> None:
     """Set a consumer of the journal back, while the collector is stopped."""
+    from desk import reading
+
     chosen = _load(file)
     with lock(chosen.journal.folder):
         taken = asyncio.run(reading.rewind(chosen, consumer, position))
@@ -435,6 +458,8 @@ def rewind(
 @app.command()
 def restored(file: SettingsFile = None) -> None:
     """Tell that the journal was restored from a backup: publishers send their tails again."""
+    from desk import reading
+
     chosen = _load(file)
     with lock(chosen.journal.folder):
         say(f"the journal begins epoch {reading.restored(chosen)}")

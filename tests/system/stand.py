@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from collector.accounting import Accounting
+from desk import reading, settings
 from desk.broker import COLLECTOR, Broker
 from tests.system.servers import Influx, password
 
@@ -139,10 +141,10 @@ class Stand:
             + devices
         )
 
-    def part(self, command: str, settings: str) -> Part:
+    def part(self, command: str, file: str) -> Part:
         """A command with one of the settings files, not started yet."""
         part = Part(
-            (HOURMETER, command, "--verbose", "--settings", str(self.folder / settings)),
+            (HOURMETER, command, "--verbose", "--settings", str(self.folder / file)),
             self.environment,
             self.folder / f"{command}.log",
         )
@@ -176,6 +178,21 @@ class Stand:
         async with asyncio.timeout(60):
             out, errors = await process.communicate()
         return process.returncode or 0, out.decode(), errors.decode()
+
+    async def accounting(self) -> Accounting:
+        """Where every message is, looked up without a process of its own."""
+        return await reading.accounting(settings.load(self.folder / "collector.toml"))
+
+    async def usage(self, place: str) -> int:
+        """How many usage messages are at a place of the accounting; 0 before there is a journal."""
+        if not self._journal_file.exists():
+            return 0
+        line = (await self.accounting()).kinds.get("usage")
+        return 0 if line is None else int(getattr(line, place))
+
+    @property
+    def _journal_file(self) -> Path:
+        return (self.journal or self.folder / "data/journal") / "journal.db"
 
     async def read(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON
         """The JSON that a command prints."""

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from adapters.host.outbox import open_outbox
 from adapters.simulators.served import Served, followed, read_log
+from collector.accounting import Accounting
 from desk.broker import Broker
 from desk.clock import system_clock
 from desk.compose import machine
@@ -131,8 +131,7 @@ async def _run(stand: Stand, load: Load, influx: Influx) -> None:
         await _settled(stand)
         assert await collector.stop() == 0
         served = _served(log)
-    accounting = await stand.read("accounting")
-    await _compare(served, accounting, stand, influx)
+    await _compare(served, await stand.accounting(), stand, influx)
 
 
 async def _caught_up(stand: Stand, log: Path) -> None:
@@ -140,7 +139,7 @@ async def _caught_up(stand: Stand, log: Path) -> None:
     asked = len(followed(_served(log)))
 
     async def is_caught_up() -> bool:
-        return bool((await stand.read("accounting"))["kinds"]["usage"]["stored"] >= asked)
+        return await stand.usage("stored") >= asked
 
     await until(is_caught_up, within_s=120, what=f"{asked} usage messages stored")
 
@@ -158,16 +157,13 @@ async def _settled(stand: Stand) -> None:
     """Wait until everything in the journal is stored and concluded."""
 
     async def is_settled() -> bool:
-        accounting = await stand.read("accounting")
-        pending = accounting["total"]["pending"] + accounting["rules"]["pending"] + accounting["missing"]
-        return bool(pending == 0)
+        accounting = await stand.accounting()
+        return not accounting.is_pending and accounting.missing == 0
 
     await until(is_settled, within_s=60, what="everything stored and concluded")
 
 
-async def _compare(
-    served: tuple[Served, ...], accounting: dict[str, Any], stand: Stand, influx: Influx
-) -> None:
+async def _compare(served: tuple[Served, ...], accounting: Accounting, stand: Stand, influx: Influx) -> None:
     """Hold what is in InfluxDB and in the ledger against what the ventilators served."""
     rows = await influx.query('SELECT device_time, alias_identifier, corrected FROM "usage"')
     stored = Counter((str(row["alias_identifier"]), str(row["device_time"])[:16]) for row in rows)
@@ -177,13 +173,9 @@ async def _compare(
     assert not [frame for frame, count in stored.items() if count > 1], "points doubled"
     assert not certain - stored.keys(), "frames lost"
     assert not stored.keys() - sent.keys(), "points of frames that were never served"
-    total = accounting["total"]
-    assert accounting["unaccounted"] == accounting["lost"] == 0
-    assert (total["stored"], total["dead_lettered"], total["quarantined"]) == (
-        total["received"] - total["duplicate"],
-        0,
-        0,
-    )
+    total = accounting.total
+    assert total.unaccounted == accounting.lost == total.dead_lettered == total.quarantined == 0
+    assert total.stored == total.received - total.duplicate
     tickets = await stand.read("tickets", "list", "--all")
     assert Counter((ticket["asset"], ticket["rule"]) for ticket in tickets) == Counter(
         (f"HN01-{number:04}", "demo-o2-supply-low") for number in range(1, len(stand.assets) + 1)

@@ -58,19 +58,15 @@ async def test_a_capture_becomes_points_and_one_explained_ticket(
         await host.start()
 
         async def all_stored() -> bool:
-            return (stand.folder / "data/ledger.db").exists() and (await stand.read("accounting"))[
-                "kinds"
-            ].get("usage", {}).get("stored") == FRAMES
+            return await stand.usage("stored") == FRAMES
 
         await until(all_stored, within_s=60, what="33 usage messages stored")
         assert await host.stop() == 0
     assert len(record.served) == FRAMES
 
     async def all_concluded() -> bool:
-        accounting = await stand.read("accounting")
-        return accounting["total"]["pending"] == 0 == accounting["rules"]["pending"] and (
-            accounting["kinds"]["status"]["stored"] == 4
-        )
+        accounting = await stand.accounting()
+        return not accounting.is_pending and accounting.kinds["status"].stored == 4
 
     await until(all_concluded, within_s=30, what="everything concluded")
     accounting = await stand.read("accounting")

@@ -102,11 +102,11 @@ async def test_a_wiped_broker_costs_nothing_of_ten_thousand_queued_messages(
         await until(sender.nothing_left, within_s=120, what="an empty outbox")
 
         async def all_stored() -> bool:
-            return bool((await stand.read("accounting"))["kinds"]["usage"]["stored"] == QUEUED + 10)
+            return await stand.usage("stored") == QUEUED + 10
 
         await until(all_stored, within_s=60, what="everything stored")
-        accounting = await stand.read("accounting")
-        assert accounting["unaccounted"] == accounting["lost"] == accounting["missing"] == 0
+        accounting = await stand.accounting()
+        assert accounting.total.unaccounted == accounting.lost == accounting.missing == 0
         (row,) = await influx.query('SELECT count(corrected) FROM "usage"')
         assert row["count"] == QUEUED + 10
     finally:
@@ -169,8 +169,7 @@ async def test_a_full_disk_stops_acknowledging_says_so_and_loses_nothing(
 
         await until(says_so, within_s=30, what="a line that says what to do")
         assert not await sender.nothing_left()
-        accounting = await stand.read("accounting")
-        assert accounting["kinds"]["usage"]["received"] == 500
+        assert await stand.usage("received") == 500
         assert await collector.stop() == 3
         assert "hourmeter: stopped while nothing was acknowledged" in collector.said()
         told = [line for line in collector.said().splitlines() if "not acknowledging" in line]
@@ -181,11 +180,11 @@ async def test_a_full_disk_stops_acknowledging_says_so_and_loses_nothing(
         await until(sender.nothing_left, within_s=60, what="everything confirmed after space was freed")
 
         async def all_stored() -> bool:
-            return bool((await stand.read("accounting"))["kinds"]["usage"]["stored"] == 1_000)
+            return await stand.usage("stored") == 1_000
 
         await until(all_stored, within_s=60, what="everything stored")
-        accounting = await stand.read("accounting")
-        assert accounting["unaccounted"] == accounting["lost"] == 0
+        accounting = await stand.accounting()
+        assert accounting.total.unaccounted == accounting.lost == 0
         assert await collector.stop() == 0
     finally:
         await stand.end()
@@ -231,13 +230,13 @@ async def test_a_password_refused_by_influxdb_keeps_everything_until_it_is_mende
         await until(says_so, within_s=30, what="a line that says what to check")
         (line,) = [line for line in collector.said().splitlines() if "nothing is stored" in line]
         assert "password" in line
-        assert (await stand.read("accounting"))["kinds"]["usage"]["pending"] == 100
+        assert await stand.usage("pending") == 100
         assert await collector.stop() == 0
         collector.environment["HOURMETER_HISTORY__PASSWORD"] = password(influx_with_user.user)
         await collector.start()
 
         async def all_stored() -> bool:
-            return bool((await stand.read("accounting"))["kinds"]["usage"]["stored"] == 100)
+            return await stand.usage("stored") == 100
 
         await until(all_stored, within_s=60, what="everything stored")
     finally:
