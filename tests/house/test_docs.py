@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from desk.broker import acl_text
 from desk.settings import Settings
 from tests.house import documents
 from tests.house.tree import ROOT
@@ -160,3 +161,11 @@ def test_commands_are_written_with_their_options_and_those_without_meaning_are_f
     mute, dark = documents.without_meaning(text)
     assert "mute" in mute
     assert "--dark" in dark
+
+
+def test_the_access_list_in_the_documentation_is_the_one_that_is_tested() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    told = [
+        line.strip() for line in page.partition("```")[2].partition("```")[0].splitlines() if line.strip()
+    ]
+    assert told == [line for line in acl_text().splitlines() if line]
