@@ -21,6 +21,8 @@ from telemetry.errors import SettingsError, Unavailable
 from telemetry.records import Journaled, Record
 from telemetry.topics import Topic
 
+_READ_LAST = 16
+"""Batches whose payloads are kept at hand to recognise duplicates."""
 _QUARANTINED = "reason, publisher, device, kind, stream, seq, boot, mono_ms, received_ms, event_ms, payload"
 
 
@@ -53,6 +55,7 @@ class Store:
     def __init__(self, file: JournalFile) -> None:
         self.file = file
         self._db = file.db
+        self._read_last: dict[int, Mapping[tuple[str, str, int], bytes]] = {}
 
     # -- writing ------------------------------------------------------------------------------------------
 
@@ -170,20 +173,27 @@ class Store:
     def copy_of(self, publisher: str, stream: str, seq: int) -> bytes | None:
         """The journaled payload of a sequence number, None if it has been pruned or was put aside."""
         rows = self._db.execute(
-            "SELECT batch.first, crc, blob FROM extent JOIN batch ON batch.first = extent.batch"
-            " WHERE publisher=? AND stream=? AND first_seq<=? AND last_seq>=?",
+            "SELECT batch FROM extent WHERE publisher=? AND stream=? AND first_seq<=? AND last_seq>=?",
             (publisher, stream, seq, seq),
         )
-        for first, crc, blob in rows:
-            for record in self._batch(first, crc, blob):
-                if (
-                    isinstance(record, Journaled)
-                    and record.envelope is not None
-                    and (record.topic.publisher, record.envelope.stream, record.envelope.seq)
-                    == (publisher, stream, seq)
-                ):
-                    return record.payload
-        return None
+        found = (self._payloads(batch).get((publisher, stream, seq)) for (batch,) in rows.fetchall())
+        return next((payload for payload in found if payload is not None), None)
+
+    def _payloads(self, first: int) -> Mapping[tuple[str, str, int], bytes]:
+        """Payloads of a batch by publisher, stream and number; those read last are at hand.
+
+        What is sent again comes in order: a storm of duplicates reads each batch about once.
+        """
+        if first not in self._read_last:
+            crc, blob = self._db.execute("SELECT crc, blob FROM batch WHERE first=?", (first,)).fetchone()
+            while len(self._read_last) >= _READ_LAST:
+                self._read_last.pop(next(iter(self._read_last)))
+            self._read_last[first] = {
+                (record.topic.publisher, record.envelope.stream, record.envelope.seq): record.payload
+                for record in self._batch(first, crc, blob)
+                if isinstance(record, Journaled) and record.envelope is not None
+            }
+        return self._read_last[first]
 
     def streams(self) -> tuple[Stream, ...]:
         """The state of every stream of this epoch."""

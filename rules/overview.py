@@ -137,7 +137,10 @@ def fleet_rows(state: State) -> tuple[FleetRow, ...]:
 
 
 def unclaimed_rows(state: State) -> tuple[UnclaimedRow, ...]:
-    """All devices that no asset claims, by alias."""
+    """All devices that spoke and that no asset claims, by alias.
+
+    A port of which only its host has spoken is no device yet.
+    """
     directory = Directory(state)
     return tuple(
         UnclaimedRow(
@@ -152,5 +155,5 @@ def unclaimed_rows(state: State) -> tuple[UnclaimedRow, ...]:
             meters=_meters(device, now_ms=state.engineering.now_ms),
         )
         for key, device in sorted(state.devices.items())
-        if directory.asset_of(key) is None
+        if directory.asset_of(key) is None and device.has_spoken
     )

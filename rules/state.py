@@ -42,6 +42,11 @@ class Device:
     late: int = 0
     """Messages that came late or twice and changed nothing."""
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether anything was heard but the host's word on its link."""
+        return bool(self.last or self.manufacturer or self.model or self.episodes or self.physiological)
+
 
 @dataclass(slots=True)
 class Publisher:

@@ -142,6 +142,14 @@ def test_an_unclaimed_device_opens_nothing_and_brings_its_past_when_claimed() ->
     assert [ticket.occurrences for ticket in open_tickets(engine)] == [1, 1]
 
 
+def test_a_port_of_which_only_its_host_has_spoken_is_no_unclaimed_device() -> None:
+    engine, journal = Engine(State()), Journal()
+    engine.apply(journal.say(Status(link=LinkState.MUTE)))
+    assert not unclaimed_rows(engine.state)
+    engine.apply(journal.say(usage()))
+    assert len(unclaimed_rows(engine.state)) == 1
+
+
 def test_a_pm_ticket_closes_with_its_reading_only_and_counts_on_from_it() -> None:
     engine, journal = ready(), Journal()
     run_hours(engine, journal, 241)
