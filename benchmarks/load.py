@@ -1,8 +1,6 @@
 """A publisher of usage messages over MQTT 5 with QoS 1, at a rate or flat out; prints one JSON line.
 
 The load comes from the I/O-free codec over a plain socket: aiomqtt would cost more than what it loads.
-Some messages are alarm edges in the urgent lane, so that rules have something to conclude: each device in
-turn has one that starts, and in its next turn one that ends.
 """
 
 from __future__ import annotations
@@ -14,103 +12,22 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import mqtt5
 
+from benchmarks.packets import boot, packet, packets
 from collector.mqtt_codec import frame_size, is_publish
 from telemetry import topics
 from telemetry.control import StreamSync, Sync, read_confirmed
-from telemetry.envelope import Envelope
-from telemetry.messages import (
-    Alarm,
-    AlarmKind,
-    Alias,
-    Condition,
-    Message,
-    OperatingState,
-    Phase,
-    Priority,
-    Usage,
-    encode,
-)
-from telemetry.times import from_ms
 
 WINDOW = 1000
-CODE = "122"
-"""Low O2 supply, for which the demonstration's rules open a ticket."""
 _BURST = 200
 _SYNC_AGAIN_S = 0.5
 _PUBACK = b"\x40\x02"
 _WELCOME = mqtt5.ConnAckReasonCode.SUCCESS
 _TAKEN = (mqtt5.PubAckReasonCode.SUCCESS, mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS)
 _SUBSCRIBE_ID, _SYNC_ID = 1, 65_000
-
-
-def boot(stream: str) -> str:
-    """The publisher's boot of a run: each run's monotonic clock begins anew."""
-    return f"bench-{stream}"
-
-
-def _packet(topic: str, payload: bytes, place: Envelope | None, packet_id: int) -> bytes:
-    return mqtt5.PublishPacket(
-        topic,
-        payload,
-        qos=mqtt5.QoS.AT_LEAST_ONCE,
-        packet_id=packet_id,
-        user_properties=place.properties() if place else [],
-    ).write()
-
-
-def _alarm(stream: str, turn: int) -> Alarm:
-    starts = turn % 2 == 0
-    return Alarm(
-        key=f"{CODE}.{stream}.{turn // 2}",
-        code=CODE,
-        text="low O2 supply",
-        alarm_kind=AlarmKind.TECHNICAL,
-        priority=Priority.LOW,
-        phase=Phase.START if starts else Phase.END,
-        condition=Condition.ACTIVE if starts else Condition.INACTIVE,
-    )
-
-
-def packets(
-    *,
-    publisher: str,
-    stream: str,
-    count: int,
-    devices: range,
-    start_ms: int,
-    alarm_every: int = 100,
-) -> Iterator[tuple[bytes, str]]:
-    """`count` messages of one publisher in two lanes, with the name of the device where one begins an alarm.
-
-    Each device speaks in turn; its clock goes on by one millisecond from turn to turn, so that no two
-    messages of it share a time and none lies ahead of the collector's clock.
-    """
-    urgent = bulk = 0
-    for n in range(count):
-        ms = n // len(devices)
-        body: Alarm | Usage
-        begins = False
-        if n % alarm_every == alarm_every - 1:
-            device, turn = devices[urgent % len(devices)], urgent // len(devices)
-            urgent += 1
-            lane, seq, body = "u", urgent, _alarm(stream, turn)
-            begins = body.phase is Phase.START
-        else:
-            device = devices[bulk % len(devices)]
-            bulk += 1
-            lane, seq = "b", bulk
-            body = Usage(state=OperatingState.IN_USE, period_s=60)
-        identifier = f"{publisher}-{device}"
-        alias = Alias(protocol="puritan-bennett", namespace="840", identifier=identifier)
-        message = Message(alias=alias, observed_at=from_ms(start_ms + ms), body=body)
-        place = Envelope(f"{lane}-{stream}", seq, boot(stream), ms)
-        topic = f"{topics.ROOT}/{publisher}/v{device}/{body.kind}"
-        yield _packet(topic, encode(message), place, n % 60_000 + 1), identifier if begins else ""
 
 
 class _Connection:
@@ -164,13 +81,13 @@ class _Connection:
         del self._rest[:at]
 
     def _heed(self, frame: bytes) -> None:
-        packet, _ = mqtt5.read(memoryview(frame))
-        if isinstance(packet, mqtt5.PubAckPacket):
-            if packet.reason_code not in _TAKEN:
-                sys.exit(f"the broker refuses a message: {packet}")
+        heard, _ = mqtt5.read(memoryview(frame))
+        if isinstance(heard, mqtt5.PubAckPacket):
+            if heard.reason_code not in _TAKEN:
+                sys.exit(f"the broker refuses a message: {heard}")
             self.acknowledged += 1
-        elif is_publish(frame[0]) and isinstance(packet, mqtt5.PublishPacket):
-            told = read_confirmed(packet.payload).streams
+        elif is_publish(frame[0]) and isinstance(heard, mqtt5.PublishPacket):
+            told = read_confirmed(heard.payload).streams
             self.known = all(stream in told for stream in self._streams)
             self.confirmed = sum(told.get(stream, 0) for stream in self._streams)
 
@@ -204,7 +121,7 @@ def _sync(given: argparse.Namespace, start_ms: int) -> bytes:
     )
     sync = Sync(boot=boot(given.stream), mono_ms=0, clock_ms=start_ms, streams=lanes)
     payload = sync.model_dump_json().encode()
-    return _packet(f"{topics.ROOT}/{given.user}/{topics.LINK}/{topics.SYNC}", payload, None, _SYNC_ID)
+    return packet(f"{topics.ROOT}/{given.user}/{topics.LINK}/{topics.SYNC}", payload, None, _SYNC_ID)
 
 
 def _greet(connection: _Connection, sync: bytes, *, known: bool, deadline: float) -> None:
@@ -256,7 +173,7 @@ def main() -> None:
         if room > 0:
             burst = prepared[sent : sent + min(room, _BURST)]
             now = time.monotonic_ns()
-            connection.socket.sendall(b"".join(packet for packet, _ in burst))
+            connection.socket.sendall(b"".join(data for data, _ in burst))
             stamps.extend(f"{device} {now}\n" for _, device in burst if device)
             sent += len(burst)
         connection.read(0.0 if room > _BURST else 0.001)

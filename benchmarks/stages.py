@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.load import packets
+from benchmarks.packets import packets
 from collector import batches, keep
 from collector.conclude import BATCH
 from collector.consumers import Consumers
@@ -199,7 +199,7 @@ async def measure(
             devices=range(devices),
             start_ms=begin_ms,
         )
-        messages = [packet for packet, _ in load]
+        messages = [data for data, _ in load]
         watch = _Watch()
         own = folder / f"stages-{number}"
         store = Store(JournalFile(own, limits=_ROOM, new_epoch=lambda: "stages"))

@@ -193,8 +193,10 @@ class Intake:
             sync=None if place is None else self._clock(draft, topic.publisher, place.boot),
             tolerance=self._tolerance,
         )
-        journaled = self._journaled(draft, received, topic, place)
-        journaled = replace(journaled, event_ms=event_ms, corrected=corrected, payload=received.payload)
+        position = draft.position + len(draft.records)
+        journaled = Journaled(
+            position, topic, place, draft.received_ms, event_ms, corrected, received.payload
+        )
         if event_ms > draft.received_ms + self._tolerance.ahead_ms:
             self._put_aside(draft, "its time is more than 5 minutes ahead", journaled)
         else:
@@ -212,13 +214,14 @@ class Intake:
     def _journaled(
         self, draft: _Draft, received: Received, topic: Topic, place: Envelope | None
     ) -> Journaled:
+        """A message that nobody can read or that is put aside, as it is kept: masked."""
         kind = replace(topic, kind=_counted(topic))
-        at_ms = draft.received_ms
-        return Journaled(0, kind, place, at_ms, at_ms, corrected=False, payload=mask(received.payload))
+        position, at_ms = draft.position + len(draft.records), draft.received_ms
+        return Journaled(position, kind, place, at_ms, at_ms, corrected=False, payload=mask(received.payload))
 
     def _journal(self, draft: _Draft, message: Journaled) -> None:
         draft.tallies["received", message.topic.kind] += 1
-        draft.records.append(replace(message, position=draft.position + len(draft.records)))
+        draft.records.append(message)
 
     def _put_aside(self, draft: _Draft, reason: str, message: Journaled) -> None:
         draft.tallies["received", message.topic.kind] += 1

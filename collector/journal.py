@@ -18,7 +18,7 @@ from telemetry.records import Record
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-POLL_S = 0.25
+POLL_S = 0.05
 """How often a reader looks for records that another process has written, in real seconds."""
 
 

@@ -23,6 +23,8 @@ from telemetry.topics import Topic
 
 _READ_LAST = 16
 """Batches whose payloads are kept at hand to recognise duplicates."""
+_READERS = 4
+"""Readers of one store for which the rest of a batch is kept at hand."""
 _QUARANTINED = "reason, publisher, device, kind, stream, seq, boot, mono_ms, received_ms, event_ms, payload"
 
 
@@ -55,6 +57,7 @@ class Store:
     def __init__(self, file: JournalFile) -> None:
         self.file = file
         self._db = file.db
+        self._left: dict[int, tuple[Record, ...]] = {}
         self._read_last: dict[int, Mapping[tuple[str, str, int], bytes]] = {}
 
     # -- writing ------------------------------------------------------------------------------------------
@@ -156,18 +159,25 @@ class Store:
         return batches.decode(blob, first=first)
 
     def read(self, position: int, *, limit: int) -> tuple[Record, ...]:
-        """At most `limit` records from a position on, in order, possibly from within a batch."""
-        found: list[Record] = []
+        """At most `limit` records from a position on, in order, possibly from within a batch.
+
+        What a batch holds beyond the limit is kept for the reader that goes on there: a batch is unpacked once.
+        """
+        found = list(self._left.pop(position, ()))
+        position += len(found)
         with self.file.weather("cannot be read"):
             rows = self._db.execute(
                 "SELECT first, crc, blob FROM batch WHERE first + size > ? AND first >="
                 " (SELECT coalesce(max(first), 0) FROM batch WHERE first <= ?) ORDER BY first",
                 (position, position),
             )
-            for first, crc, blob in rows:
+            while len(found) < limit and (row := rows.fetchone()):
+                first, crc, blob = row
                 found.extend(self._batch(first, crc, blob)[max(0, position - first) :])
-                if len(found) >= limit:
-                    break
+        if rest := tuple(found[limit:]):
+            if len(self._left) >= _READERS:
+                del self._left[min(self._left)]
+            self._left[rest[0].position] = rest
         return tuple(found[:limit])
 
     def copy_of(self, publisher: str, stream: str, seq: int) -> bytes | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import random
 import secrets
@@ -52,6 +53,9 @@ log = logging.getLogger(__name__)
 MIB = 1 << 20
 DAY_S = 86_400
 DRAIN_LOOK_S = 0.1
+GARBAGE_THRESHOLDS = (50_000, 20, 100)
+"""A batch makes tens of thousands of values that live for a moment: at Python's own thresholds looking for
+cycles among them takes a fifth of the collector's time (benchmarks/line.py)."""
 _MACHINE_ID = Path("/etc/machine-id")
 
 
@@ -188,29 +192,27 @@ def _history(settings: Settings) -> History:
 # -- the parts ----------------------------------------------------------------------------------------------
 
 
-async def collect(site: Site) -> None:
+async def collect(site: Site, journal: Journal) -> None:
     """Receive, journal, acknowledge; and carry into history."""
-    with lock(site.settings.journal.folder):
-        async with _open_journal(site.settings) as journal:
-            history = _history(site.settings)
-            site.ingest = ingest = Ingest(
-                journal,
-                _inbound(site),
-                site.clock,
-                patience(site),
-                retention_days=site.settings.journal.retention_days,
-                tolerance=Tolerance().at_rate(site.clock_rate),
-            )
-            keeper = Keeper(journal, history, site.clock, patience(site))
-            try:
-                await together(ingest.run(), keeper.run())
-            finally:
-                await history.close()
+    history = _history(site.settings)
+    site.ingest = ingest = Ingest(
+        journal,
+        _inbound(site),
+        site.clock,
+        patience(site),
+        retention_days=site.settings.journal.retention_days,
+        tolerance=Tolerance().at_rate(site.clock_rate),
+    )
+    keeper = Keeper(journal, history, site.clock, patience(site))
+    try:
+        await together(ingest.run(), keeper.run())
+    finally:
+        await history.close()
 
 
-async def conclude_tickets(site: Site) -> None:
+async def conclude_tickets(site: Site, journal: Journal) -> None:
     """Let the rules conclude tickets from the journal."""
-    async with _open_journal(site.settings) as journal, open_ledger(site.settings.ledger.file) as ledger:
+    async with open_ledger(site.settings.ledger.file) as ledger:
         now_ms = site.clock.now_ms()
         await sync_registry(
             ledger, registry_of(site.settings, at_ms=now_ms), rules_of(site.settings, at_ms=now_ms)
@@ -297,16 +299,28 @@ def _device(device: Device) -> DeviceSettings:
 
 async def run(site: Site, parts: frozenset[Part]) -> None:
     """Run parts until the site stops or one of them fails. Raises what it failed with."""
-    work: dict[Part, Awaitable[None]] = {}
-    if Part.COLLECT in parts:
-        work[Part.COLLECT] = collect(site)
-    if Part.CONCLUDE in parts:
-        work[Part.CONCLUDE] = conclude_tickets(site)
-    if Part.DESK in parts:
-        work[Part.DESK] = show(site)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+    async with contextlib.AsyncExitStack() as opened:
+        work: list[Awaitable[None]] = []
+        if Part.COLLECT in parts:
+            opened.enter_context(lock(site.settings.journal.folder))
+        if parts & {Part.COLLECT, Part.CONCLUDE}:
+            journal = await opened.enter_async_context(_open_journal(site.settings))
+            if Part.COLLECT in parts:
+                work.append(collect(site, journal))
+            if Part.CONCLUDE in parts:
+                work.append(conclude_tickets(site, journal))
+        if Part.DESK in parts:
+            work.append(show(site))
+        await _until_stopped_or_failed(site, parts, work)
+
+
+async def _until_stopped_or_failed(site: Site, parts: frozenset[Part], work: list[Awaitable[None]]) -> None:
     adapts = Part.ADAPT in parts and (site.settings.device or parts == {Part.ADAPT})
     front = asyncio.ensure_future(adapt(site) if adapts else site.stopping.wait())
-    back = asyncio.ensure_future(together(*work.values()) if work else front)
+    back = asyncio.ensure_future(together(*work) if work else front)
     try:
         await asyncio.wait((front, back), return_when=asyncio.FIRST_COMPLETED)
         for task in (front, back):

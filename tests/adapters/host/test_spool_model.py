@@ -116,7 +116,9 @@ class SpoolMachine(RuleBasedStateMachine):
         try:
             work()
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode not in {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_AUTH}:
+            planted = {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_AUTH}
+            # a function that is denied is told as a plain error, by its words alone
+            if error.sqlite_errorcode not in planted and "not authorized" not in str(error):
                 raise
             return False
         finally:
@@ -304,7 +306,7 @@ class SpoolMachine(RuleBasedStateMachine):
             assert (pending, tail) == (counted_pending, counted_tail)
 
 
-SpoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+SpoolMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 TestSpool = SpoolMachine.TestCase
 
 
