@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,13 +55,13 @@ class LedgerFile:
         self._engine = _with_manners(create_engine(f"sqlite:///{path}"), busy_ms=busy_ms)
 
     def open(self) -> None:
-        """Create the file or bring it up to date. Raises SettingsError if that cannot be."""
+        """Create the file or bring it up to date. Raises SettingsError if that cannot be, Unavailable."""
         config = Config()
         config.set_main_option("script_location", "collector:migrations")
         config.set_main_option("path_separator", "os")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._engine.connect().execution_options(intent="write") as connection:
+            with self._alone(), self._engine.connect().execution_options(intent="write") as connection:
                 config.attributes["connection"] = connection
                 with connection.begin():
                     command.upgrade(config, "head")
@@ -70,12 +71,23 @@ class LedgerFile:
                 found=f"it was made by another version of hourmeter ({error})",
                 expected="use that version or a newer one",
             ) from error
+        except OperationalError as error:
+            raise Unavailable(
+                f"ledger {self._path}", why=_cause(error), advice="check its disk, then try again"
+            ) from error
         except (DatabaseError, OSError) as error:
             raise SettingsError(
                 where=f"ledger {self._path}",
                 found=_cause(error),
                 expected="name a file of ours, in a folder that this user may write to",
             ) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Open one after the other: SQLite does not wait when two processes change a file to WAL at once."""
+        with self._path.with_name(f"{self._path.name}.lock").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield
 
     def close(self) -> None:
         """Let go of the file."""

@@ -161,7 +161,7 @@ class Store:
     def read(self, position: int, *, limit: int) -> tuple[Record, ...]:
         """At most `limit` records from a position on, in order, possibly from within a batch.
 
-        What a batch holds beyond the limit is kept for the reader that goes on there: a batch is unpacked once.
+        What a batch holds beyond the limit is kept for the reader that goes on there.
         """
         found = list(self._left.pop(position, ()))
         position += len(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -199,3 +200,11 @@ async def test_a_ledger_of_a_newer_version_is_refused(path: Path) -> None:
     with pytest.raises(SettingsError, match="another version"):
         async with open_ledger(path):
             pass
+
+
+async def test_many_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
+    async def look() -> int:
+        async with open_ledger(tmp_path / "ledger.db") as ledger:
+            return len(await ledger.tickets())
+
+    assert await asyncio.gather(*(look() for _ in range(8))) == [0] * 8
