@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -202,9 +203,15 @@ async def test_a_ledger_of_a_newer_version_is_refused(path: Path) -> None:
             pass
 
 
-async def test_many_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
+async def test_a_ledger_is_opened_by_one_after_the_other(tmp_path: Path) -> None:
     async def look() -> int:
         async with open_ledger(tmp_path / "ledger.db") as ledger:
             return len(await ledger.tickets())
 
-    assert await asyncio.gather(*(look() for _ in range(8))) == [0] * 8
+    with (tmp_path / "ledger.db.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        looking = asyncio.gather(*(look() for _ in range(4)))
+        await asyncio.wait([looking], timeout=0.2)
+        assert not (tmp_path / "ledger.db").exists()
+    async with asyncio.timeout(20):
+        assert await looking == [0] * 4
