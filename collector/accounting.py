@@ -72,7 +72,12 @@ class Accounting:
 def account(
     store: Store, *, rules_cursor: Cursor | None, concluded: Mapping[str, int], failed: Mapping[str, int]
 ) -> Accounting:
-    """The accounting as of now; `concluded` and `failed` are the ledger's counters per kind."""
+    """The accounting as of now; `concluded` and `failed` are the ledger's counters per kind.
+
+    Raises CursorError if the rules stand in another epoch, where nothing can be compared.
+    """
+    if rules_cursor is not None:
+        Consumers(store).check("rules", rules_cursor)
     with store.file.snapshot():
         tallies = store.tallies()
         kinds = sorted({kind for _, kind in tallies})

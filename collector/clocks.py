@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HOUR_MS = 3_600_000
+FLOOR_MS = 946_684_800_000
+"""2000-01-01: no device of ours spoke before, so a clock that says so has not been set."""
+CEILING_MS = 7_258_118_400_000
+"""2200-01-01: the latest time that is kept of a message put aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,15 @@ def event_time(
     """The time of an event in milliseconds, and whether it was corrected.
 
     The publisher's civil clock is believed within the tolerance of what its monotonic clock, compared at the
-    last `sync` of the same boot, says. Without any time of its own an event is of when it was received.
+    last `sync` of the same boot, says. Without a time that can be, an event is of when it was received.
     """
     if observed_ms is None:
         return received_ms, False
-    if sync is None or mono_ms is None:
-        return observed_ms, False
-    estimated_ms = sync.received_ms - (sync.mono_ms - mono_ms)
-    if abs(estimated_ms - observed_ms) <= tolerance.correct_beyond_ms:
-        return observed_ms, False
-    return estimated_ms, True
+    best_ms = observed_ms
+    if sync is not None and mono_ms is not None:
+        estimated_ms = sync.received_ms - (sync.mono_ms - mono_ms)
+        if abs(estimated_ms - observed_ms) > tolerance.correct_beyond_ms:
+            best_ms = estimated_ms
+    if best_ms < FLOOR_MS:
+        best_ms = received_ms
+    return best_ms, best_ms != observed_ms

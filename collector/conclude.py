@@ -167,14 +167,13 @@ async def conclude(
     pause_s = 0.5
     while True:
         try:
-            moved = await concluder.step()
+            if await concluder.step():
+                await passed(concluder.progress.cursor)
+            else:
+                await journal.wait(concluder.progress.cursor.position)
         except Unavailable as weather:
             _LOG.warning("%s", weather)
             await clock.sleep(rng.uniform(0, pause_s))
             pause_s = min(_LONGEST_S, pause_s * 2)
-            continue
-        pause_s = 0.5
-        if moved:
-            await passed(concluder.progress.cursor)
         else:
-            await journal.wait(concluder.progress.cursor.position)
+            pause_s = 0.5

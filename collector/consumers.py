@@ -110,6 +110,8 @@ class Consumers:
             ).fetchall()
             self._db.executemany("DELETE FROM extent WHERE batch=?", rows)
             self._db.executemany("DELETE FROM batch WHERE first=?", rows)
+            if rows:
+                self._db.execute("DELETE FROM dead WHERE position < ?", (self._file.first(),))
         if rows:
             self._db.execute(f"PRAGMA incremental_vacuum({16 * len(rows)})").fetchall()
         return len(rows)

@@ -31,6 +31,8 @@ CONFIRM_S = 0.05
 """Least time between two rounds of confirmations."""
 LONGEST_WAIT_S = 30.0
 PRUNE_EVERY_TICKS = 10
+PRUNE_STEPS = 200
+"""Steps of pruning in a row at most: more batches than can come in meanwhile, other writes in between."""
 DAY_MS = 86_400_000
 
 
@@ -87,7 +89,9 @@ class Ingest:
     async def _prune(self) -> None:
         before_ms = self.clock.now_ms() - int(self.retention_days * DAY_MS)
         try:
-            await self.journal.prune(before_ms=before_ms)
+            for _ in range(PRUNE_STEPS):
+                if not await self.journal.prune(before_ms=before_ms):
+                    return
         except Unavailable as error:
             self._stop(error)
 

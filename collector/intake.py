@@ -7,22 +7,25 @@ Rule 3: a decision that did not reach the disk was never made; the same messages
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from collector.clocks import Heard, Tolerance, better, event_time
+from collector.clocks import CEILING_MS, Heard, Tolerance, better, event_time
 from collector.inbound import Received
 from collector.privacy import mask
 from collector.store import Append, Quarantined, Store
 from collector.streams import Stream, arrived, has_seen, superseded, synchronised
 from telemetry import control, envelope, messages, topics
 from telemetry.envelope import Envelope
-from telemetry.errors import MessageError
+from telemetry.errors import MessageError, Unavailable
 from telemetry.records import Journaled, Record, Started, Tick
 from telemetry.times import to_ms
 from telemetry.topics import Topic
+
+log = logging.getLogger(__name__)
 
 OTHER = "other"
 """The kind under which messages are counted that belong to no kind of the language."""
@@ -143,7 +146,7 @@ class Intake:
         key = (topic.publisher, place.stream, place.seq)
         first = draft.payloads.get(key)
         if first is None:
-            first = self._store.copy_of(*key)
+            first = self._first_copy(key)
         kind = _counted(topic)
         if first is None or first in (received.payload, mask(received.payload)):
             draft.tallies["received", kind] += 1
@@ -154,6 +157,13 @@ class Intake:
                 "another payload under a number already journaled",
                 self._journaled(draft, received, topic, place),
             )
+
+    def _first_copy(self, key: tuple[str, str, int]) -> bytes | None:
+        try:
+            return self._store.copy_of(*key)
+        except Unavailable as error:
+            log.error("a message sent again cannot be compared with its first copy: %s", error)
+            return None
 
     def _take_unsequenced(self, draft: _Draft, received: Received, topic: Topic) -> None:
         """A retained message states how things are: to hear the same again is no news.
@@ -198,7 +208,8 @@ class Intake:
             position, topic, place, draft.received_ms, event_ms, corrected, received.payload
         )
         if event_ms > draft.received_ms + self._tolerance.ahead_ms:
-            self._put_aside(draft, "its time is more than 5 minutes ahead", journaled)
+            late = replace(journaled, event_ms=min(event_ms, CEILING_MS))
+            self._put_aside(draft, "its time is more than 5 minutes ahead", late)
         else:
             self._journal(draft, journaled)
 
@@ -265,6 +276,14 @@ class Intake:
                 retained=tuple(draft.retained.items()),
             )
         )
+        if draft.quarantined:
+            first = draft.quarantined[0]
+            log.error(
+                "%d quarantined, see `hourmeter quarantine list`; the first: %s: %s",
+                len(draft.quarantined),
+                first.message.topic,
+                first.reason,
+            )
         self._streams.update(draft.streams)
         self._clocks.update(draft.clocks)
         self._retained.update(draft.retained)

@@ -45,14 +45,16 @@ class Journal:
     async def write(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a function that uses the writing store in its thread, then wake the readers."""
         loop = asyncio.get_running_loop()
-        result = await loop.run_in_executor(self._writing, partial(function, *args, **kwargs))
+        work = partial(function, *args, **kwargs)
+        result = await loop.run_in_executor(self._writing, _weathered, self._writer, work)
         async with self._appended:
             self._appended.notify_all()
         return result
 
     async def _read(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reading, partial(function, *args, **kwargs))
+        work = partial(function, *args, **kwargs)
+        return await loop.run_in_executor(self._reading, _weathered, self._reader, work)
 
     async def read(self, position: int, *, limit: int) -> tuple[Record, ...]:
         """At most `limit` records from a position on, in order."""
@@ -114,6 +116,12 @@ class Journal:
         self._reading.shutdown()
         self._writer.file.close()
         self._reader.file.close()
+
+
+def _weathered(store: Store, work: Callable[[], _T]) -> _T:
+    """Do it; trouble with disk or file is Unavailable, wherever it shows."""
+    with store.file.weather("cannot be used"):
+        return work()
 
 
 def open_journal(folder: Path, *, limits: Limits, new_epoch: Callable[[], str]) -> Journal:

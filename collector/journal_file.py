@@ -109,7 +109,9 @@ class JournalFile:
         """Disk trouble in the operator's words; everything else passes as it is."""
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
+            if type(error) not in {sqlite3.OperationalError, sqlite3.DatabaseError}:
+                raise  # a statement of ours is wrong
             raise Unavailable(
                 f"journal {self.path}", why=f"{what} ({error})", advice="free disk space or mend the disk"
             ) from error
@@ -199,8 +201,16 @@ def lock(folder: Path) -> Iterator[None]:
 
     The lock goes with the process, however it ends.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "journal.lock").open("w") as held:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = (folder / "journal.lock").open("w")
+    except OSError as error:
+        raise SettingsError(
+            where=f"journal.folder {folder}",
+            found=error.strerror or str(error),
+            expected="a folder that this user may write",
+        ) from error
+    with opened as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

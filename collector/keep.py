@@ -164,6 +164,9 @@ class Keeper:
         if batch.messages:
             refused = await self._persist(partial(self.history.write, batch.points))
             stored, dead = settle(batch, refused)
+            if dead:
+                first = dead[0]
+                log.error("%d dead letters; the first: %s: %s", len(dead), first.topic, first.reason)
             await self._commit(position, stored=stored, dead=dead)
         return position
 

@@ -99,7 +99,9 @@ class LedgerFile:
         try:
             with self._engine.connect().execution_options(intent=intent) as connection, connection.begin():
                 yield connection
-        except OperationalError as error:
+        except DatabaseError as error:
+            if type(error) not in {OperationalError, DatabaseError}:
+                raise  # a statement of ours is wrong
             raise Unavailable(
                 f"ledger {self._path}", why=_cause(error), advice="nothing is lost: it is tried again"
             ) from error

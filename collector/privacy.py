@@ -24,10 +24,15 @@ _ALLOWED = frozenset(_field_names())
 
 def _only_known(value: object) -> bool:
     """Whether every key at every depth is a field of the language, so that nothing else has a name here."""
-    if isinstance(value, dict):
-        return all(key in _ALLOWED and _only_known(inner) for key, inner in value.items())
-    if isinstance(value, list):
-        return all(map(_only_known, value))
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            if not _ALLOWED.issuperset(one):
+                return False
+            left.extend(one.values())
+        elif isinstance(one, list):
+            left.extend(one)
     return True
 
 

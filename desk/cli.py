@@ -363,10 +363,16 @@ def close(
     from desk import reading
     from rules.inputs import CloseTicket
 
-    wish = CloseTicket(
-        at_ms=system_clock().now_ms(), ticket=number, by=by or getpass.getuser(), reading=hours, note=note
-    )
+    wish = CloseTicket(at_ms=system_clock().now_ms(), ticket=number, by=by or _me(), reading=hours, note=note)
     say(asyncio.run(reading.tell(_load(file), wish)))
+
+
+def _me() -> str:
+    """Name of the person at the terminal. Raises SettingsError where the system has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise SettingsError(where="--by", found="this user has no name", expected="--by NAME") from error
 
 
 # -- rules --------------------------------------------------------------------------------------------------

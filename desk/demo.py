@@ -21,6 +21,7 @@ from rich.table import Table
 from adapters.simulators.pb_ventilator import Ventilator, fleet
 from adapters.simulators.puritan_bennett import serve
 from adapters.simulators.served import Record
+from collector.journal_file import lock
 from collector.ledger import Ledger, open_ledger
 from desk import reading
 from desk.broker import COLLECTOR, Broker, find_mosquitto
@@ -90,7 +91,8 @@ def _make_folder(folder: Path) -> None:
             expected="give a folder that is empty, new, or of an earlier demo",
         )
     if folder.exists():
-        shutil.rmtree(folder)
+        with lock(folder / "journal"):
+            shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / MARK).write_text("This folder belongs to `hourmeter demo`, which empties it at each start.\n")
 

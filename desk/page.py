@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 
 from desk.views import Fleet, by_urgency, by_ward, counts, tickets_of
 from desk.words import Language, Speech, language
-from telemetry.errors import SettingsError, Unavailable
+from telemetry.errors import HourmeterError, SettingsError
 
 GRACE_S = 1
 """Seconds that an answer in the making is given when the page stops."""
@@ -35,7 +35,7 @@ def app(fleet: Callable[[], Awaitable[Fleet]], *, refresh_s: int) -> FastAPI:
     """The page of a fleet that is asked for anew for each answer; it loads itself anew every `refresh_s`.
 
     GET `/` is the fleet, GET `/tickets/{id}` one open ticket; `?lang=vi` speaks Vietnamese. While `fleet`
-    raises Unavailable the answer is 503 with the reason, and the browser tries again.
+    raises an error of ours the answer is 503 with the reason, and the browser tries again.
     """
     style = Markup(resources.files("desk").joinpath("templates", "page.css").read_text(encoding="utf-8"))  # noqa: S704 - ours
     headers = _headers(style)
@@ -84,8 +84,8 @@ def app(fleet: Callable[[], Awaitable[Fleet]], *, refresh_s: int) -> FastAPI:
             f"{error.detail}\n", status_code=error.status_code, headers={**(error.headers or {}), **headers}
         )
 
-    @application.exception_handler(Unavailable)
-    async def wait(_request: Request, error: Unavailable) -> Response:
+    @application.exception_handler(HourmeterError)
+    async def wait(_request: Request, error: HourmeterError) -> Response:
         return PlainTextResponse(
             f"The page cannot be shown now and tries again by itself: {error}\n",
             status_code=HTTPStatus.SERVICE_UNAVAILABLE,

@@ -73,13 +73,17 @@ async def accounting_with(settings: Settings, ledger: Ledger) -> Accounting:
     """The same with a ledger that is open already. The ledger is read first: it never runs ahead."""
     state, progress = await ledger.load()
     counters = state.engineering.counters
-    with open_store(settings) as store:
-        return account(
-            store,
-            rules_cursor=Cursor(store.file.epoch, 0) if progress is None else progress.cursor,
-            concluded=_of(counters, "concluded"),
-            failed=_of(counters, "failed"),
-        )
+
+    def look() -> Accounting:
+        with open_store(settings) as store:
+            return account(
+                store,
+                rules_cursor=Cursor(store.file.epoch, 0) if progress is None else progress.cursor,
+                concluded=_of(counters, "concluded"),
+                failed=_of(counters, "failed"),
+            )
+
+    return await asyncio.to_thread(look)
 
 
 def _of(counters: dict[str, int], what: str) -> dict[str, int]:

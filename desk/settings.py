@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from telemetry.errors import SettingsError
@@ -44,10 +45,11 @@ class Secret(_Table):
             return None
         try:
             return self.password_file.read_text().strip()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "is no text in UTF-8"
             raise SettingsError(
                 where=f"{where}.password_file",
-                found=f"{self.password_file}: {error.strerror}",
+                found=f"{self.password_file}: {why}",
                 expected="a file that holds the password and that hourmeter's user may read",
             ) from error
 
@@ -277,10 +279,20 @@ def load(file: Path | None) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(
-            where=f"{origin}: {key}", found=f"is {first['input']!r:.80}", expected=first["msg"]
-        ) from None
+        if not key:
+            raise SettingsError(
+                where="environment", found=first["msg"], expected="lists as JSON, or in the settings file"
+            ) from None
+        raise SettingsError(where=f"{origin}: {key}", found=_shown(first), expected=first["msg"]) from None
     return settings if file is None else _anchored(settings, file.parent)
+
+
+def _shown(error: ErrorDetails) -> str:
+    """What was found, unless it might be a secret under a mistyped name."""
+    if error["type"] == "extra_forbidden":
+        return "is no setting"
+    value = error["input"]
+    return f"is {value!r:.80}" if isinstance(value, str | int | float) else "is not of the right form"
 
 
 def _read(file: Path) -> dict[str, object]:

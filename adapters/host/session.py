@@ -104,6 +104,15 @@ class Session:
         before = self._outbox.standing
         told = await self._outbox.confirm(epoch, marks)
         after = self._outbox.standing
+        behind = [
+            one.stream for one in before.values() if marks.get(one.stream, one.confirmed) < one.confirmed
+        ]
+        if behind and not told.renewed:
+            log.error(
+                "publisher: the journal holds less of %s than it confirmed; if it was restored from a backup,"
+                " `hourmeter restored` must tell so",
+                ", ".join(behind),
+            )
         was_silent = self._now() - self._heard_at > self._pace.resend_s
         self._heard_at = self._now()
         for lane, out in self._out.items():
@@ -214,7 +223,10 @@ class Session:
                     again = True
             if again:
                 self._tally.standstills += 1
-                log.info("publisher: nothing is confirmed; sending it again")
+                log.warning(
+                    "publisher: nothing is confirmed, sending it again; does the collector run, and does the"
+                    " broker's access list let us publish?"
+                )
                 await self._sync()
                 self._outbox.news.set()
 

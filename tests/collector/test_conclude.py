@@ -250,7 +250,12 @@ async def test_bad_weather_is_waited_out_and_inputs_are_taken_while_it_runs(tmp_
     passed: list[Cursor] = []
     caught_up = asyncio.Event()
 
+    journal_storms = [1]
+
     async def told(cursor: Cursor) -> None:
+        if journal_storms:
+            journal_storms.pop()
+            raise Unavailable("journal", why="no space left")
         passed.append(cursor)
         caught_up.set()
 
@@ -272,7 +277,7 @@ async def test_bad_weather_is_waited_out_and_inputs_are_taken_while_it_runs(tmp_
         assert line.applied_at == Cursor("epoch", len(RECORDS) - 1)
         messages = sum(isinstance(record, Journaled) for record in RECORDS)
         assert sum((await ledger.counters()).values()) == messages, "each concluded once"
-        assert len(clock.slept) == 3
+        assert len(clock.slept) == 4
         assert max(clock.slept) <= 2
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from collector.cursors import Cursor
 from collector.inbound import Received
-from collector.ingest import Ingest, Patience
+from collector.ingest import DAY_MS, PRUNE_EVERY_TICKS, Ingest, Patience
+from collector.intake import Intake
 from collector.journal import Journal, open_journal
 from collector.journal_file import Limits
 from telemetry.control import read_confirmed
@@ -171,6 +173,33 @@ async def test_with_a_full_disk_nothing_is_acknowledged_and_one_line_says_what_t
     (line,) = [record.getMessage() for record in caplog.records]
     assert "not acknowledging" in line
     assert "until space is freed" in line
+    journal.close()
+
+
+async def test_pruning_keeps_up_with_many_small_batches(tmp_path: Path) -> None:
+    journal = _journal(tmp_path)
+    intake, long_ago_ms = Intake(journal.store), T0_MS - 40 * DAY_MS
+    for n in range(1, 301):
+        intake.take([usage(n, observed_ms=long_ago_ms)], received_ms=long_ago_ms)
+    for consumer in ("history", "rules"):
+        await journal.passed(consumer, Cursor(journal.epoch, 300))
+    pruned = asyncio.Event()
+
+    async def sleep(_seconds: float) -> None:
+        if await journal.first() >= 300:
+            pruned.set()
+        await asyncio.sleep(0)
+
+    patience = Patience(sleep=sleep, random=lambda: 0.5)
+    ingest = Ingest(journal, _Broker([[usage(301)]]), _Clock(), patience, retention_days=30)
+    work = asyncio.ensure_future(ingest.run())
+    async with asyncio.timeout(20):
+        await pruned.wait()
+    ticks = sum(isinstance(record, Tick) for record in await journal.read(300, limit=1000))
+    assert ticks < 2 * PRUNE_EVERY_TICKS, "not within the first round of pruning"
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
     journal.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
@@ -16,11 +17,11 @@ from collector.consumers import Consumers
 from collector.cursors import Cursor, CursorError, DeadLetter
 from collector.inbound import Received
 from collector.intake import Intake
-from collector.journal_file import Limits
+from collector.journal_file import Limits, lock
 from collector.store import Store
 from telemetry.control import StreamSync
 from telemetry.envelope import Envelope
-from telemetry.errors import Unavailable
+from telemetry.errors import SettingsError, Unavailable
 from telemetry.records import Journaled, Started, Tick
 from tests.collector.journals import T0_MS, open_store, sync, usage
 
@@ -160,6 +161,52 @@ def test_what_cannot_be_read_is_journaled_masked_with_its_reason(
     assert b"A B" not in bad.payload
 
 
+DEEP = b'{"body":' + b"[" * 900 + b"]" * 900 + b"}"
+EXTREME = b'{"observed_at":"0001-01-01T00:00:00+23:00","body":{"kind":"status","link":"online"}}'
+KEYS = st.sampled_from(["body", "kind", "v", "x"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner),
+    max_leaves=8,
+).map(lambda value: json.dumps(value).encode())
+TOPICS = st.sampled_from(
+    ["", "hourmeter/1/a/b/usage", "hourmeter/1/a/_link/sync", "hourmeter/1/a/b/x"],
+)
+NAMES = st.sampled_from(["stream", "seq", "boot", "mono_ms"])
+HOSTILE = st.builds(
+    Received,
+    TOPICS | st.text(),
+    st.binary(max_size=200) | JSON | st.just(DEEP) | st.just(EXTREME),
+    st.lists(st.tuples(NAMES, st.text("0129a", max_size=20)), max_size=5).map(tuple),
+    st.booleans(),
+    st.none(),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(HOSTILE, max_size=6))
+def test_nothing_that_comes_in_stops_the_intake(received: list[Received]) -> None:
+    with TemporaryDirectory() as folder:
+        store = open_store(Path(folder))
+        Intake(store).take([*received, usage(1, stream="good")], received_ms=T0_MS)
+        assert account(store, rules_cursor=None, concluded={}, failed={}).total.unaccounted == 0
+        assert any(isinstance(r, Journaled) and not r.refusal for r in store.read(0, limit=99))
+        store.file.close()
+
+
+def test_deep_nesting_is_masked_and_a_time_before_all_devices_is_that_of_receiving(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    deep, old = (
+        replace(usage(1), payload=DEEP),
+        replace(usage(2), topic="hourmeter/1/a/b/status", payload=EXTREME),
+    )
+    huge = sync(mono_ms=10**18 - 1)
+    Intake(store).take([huge, deep, old, usage(3, mono_ms=0)], received_ms=T0_MS)
+    masked, *others = (r for r in store.read(0, limit=9) if isinstance(r, Journaled))
+    assert masked.refusal
+    assert [(r.event_ms, r.corrected) for r in others] == [(T0_MS, True), (T0_MS, True)]
+
+
 def test_kinds_outside_the_allow_list_leave_nothing_but_a_count(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     intake = Intake(store)
@@ -294,6 +341,18 @@ def test_pruning_takes_whole_batches_that_are_old_and_passed(tmp_path: Path) -> 
     assert store.file.first() == 6
     with pytest.raises(CursorError, match="begins at 6"):
         Consumers(store).check("history", Cursor(store.file.epoch, 5))
+
+
+def test_a_damaged_file_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(Unavailable, match="file is not a database"):
+        open_store(tmp_path)
+
+
+def test_a_folder_that_cannot_be_used_is_the_operators_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="a folder that this user may write"), lock(tmp_path / "file/sub"):
+        pass
 
 
 def test_history_set_back_moves_its_counts_back(tmp_path: Path) -> None:

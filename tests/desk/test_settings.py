@@ -49,6 +49,31 @@ def test_a_wrong_setting_names_its_place_and_what_would_be_right(
     assert "\n" not in str(caught.value)
 
 
+def test_a_secret_under_a_mistyped_name_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"broker.passwd: is no setting") as caught:
+        _load(tmp_path, '[broker]\npasswd = "hunter2"')
+    assert "hunter2" not in str(caught.value)
+    monkeypatch.setenv("HOURMETER_BROKER__PASWD", "hunter2")
+    with pytest.raises(SettingsError) as caught:
+        _load(tmp_path, "")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_list_in_the_environment_that_is_no_json_names_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOURMETER_DEVICE", "foo")
+    with pytest.raises(SettingsError, match=r"environment: .*device"):
+        _load(tmp_path, "")
+
+
+def test_a_password_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xff\xfe")
+    read = _load(tmp_path, '[broker]\npassword_file = "secret"')
+    with pytest.raises(SettingsError, match="is no text in UTF-8"):
+        read.broker.secret("broker")
+
+
 def test_a_missing_password_file_is_named(tmp_path: Path) -> None:
     read = _load(tmp_path, '[broker]\npassword_file = "nowhere"')
     with pytest.raises(SettingsError, match=r"broker.password_file: .*nowhere: No such file"):

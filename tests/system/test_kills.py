@@ -173,6 +173,9 @@ async def _compare(served: tuple[Served, ...], accounting: Accounting, stand: St
     assert not [frame for frame, count in stored.items() if count > 1], "points doubled"
     assert not certain - stored.keys(), "frames lost"
     assert not stored.keys() - sent.keys(), "points of frames that were never served"
+    for kind, line in accounting.kinds.items():
+        (row,) = await influx.query(f'SELECT count(corrected) FROM "{kind}"')  # noqa: S608 - names of ours
+        assert row["count"] == line.stored, f"points of {kind}"
     total = accounting.total
     assert total.unaccounted == accounting.lost == total.dead_lettered == total.quarantined == 0
     assert total.stored == total.received - total.duplicate
