@@ -168,8 +168,10 @@ async def test_a_full_disk_stops_acknowledging_says_so_and_loses_nothing(
             return "not acknowledging" in collector.said()
 
         await until(says_so, within_s=30, what="a line that says what to do")
-        assert not await sender.nothing_left()
-        assert await stand.usage("received") == 500
+        confirmed = 1_000 - sender.outbox.unconfirmed
+        assert confirmed < 1_000
+        on_disk = await stand.usage("received") - await stand.usage("duplicate")
+        assert confirmed <= on_disk < 1_000
         assert await collector.stop() == 3
         assert "hourmeter: stopped while nothing was acknowledged" in collector.said()
         told = [line for line in collector.said().splitlines() if "not acknowledging" in line]
