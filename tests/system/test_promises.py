@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -109,6 +110,42 @@ async def test_a_wiped_broker_costs_nothing_of_ten_thousand_queued_messages(
         assert accounting.total.unaccounted == accounting.lost == accounting.missing == 0
         (row,) = await influx.query('SELECT count(corrected) FROM "usage"')
         assert row["count"] == QUEUED + 10
+    finally:
+        await stand.end()
+
+
+@pytest.mark.system
+async def test_a_journal_restored_from_its_backup_gets_back_what_it_had_confirmed(
+    tmp_path: Path, mosquitto: Broker, influx: Influx, sender: _Sender
+) -> None:
+    stand = Stand(tmp_path, mosquitto, influx, assets=[])
+    collector = stand.part("collect", "collector.toml")
+    journal, backup = tmp_path / "data/journal", tmp_path / "backup"
+    try:
+        await collector.start()
+        await stand.collecting()
+        for copy in (True, False):
+            await sender.say(500)
+            await until(sender.nothing_left, within_s=60, what="messages confirmed")
+            assert await collector.stop() == 0
+            if copy:
+                shutil.copytree(journal, backup)
+                await collector.start()
+        shutil.rmtree(journal)
+        shutil.copytree(backup, journal)
+        assert (await stand.usage("received"), sender.outbox.unconfirmed) == (500, 0)
+        assert (await stand.tell("restored"))[0] == 0
+        await collector.start()
+
+        async def all_stored() -> bool:
+            return await stand.usage("stored") == 1_000
+
+        await until(all_stored, within_s=60, what="the confirmed tail stored again")
+        (row,) = await influx.query('SELECT count(corrected) FROM "usage"')
+        assert row["count"] == 1_000
+        accounting = await stand.accounting()
+        assert accounting.total.unaccounted == accounting.lost == accounting.missing == 0
+        assert await collector.stop() == 0
     finally:
         await stand.end()
 
