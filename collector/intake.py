@@ -32,6 +32,8 @@ OTHER = "other"
 _NOWHERE = Topic("_", "_", OTHER)
 _LINK_STATES = 8
 """How many states of a host's link are remembered: birth and will of its last connections."""
+_TOPICS = 10_000
+"""Topics that are remembered in parts."""
 _StreamKey = tuple[str, str]
 
 
@@ -69,6 +71,7 @@ class Intake:
         self._streams = {(s.publisher, s.name): s for s in store.streams()}
         self._clocks = {(c.publisher, c.boot): c for c in store.clocks()}
         self._retained = dict(store.retained())
+        self._topics: dict[str, Topic] = {}
 
     def take(self, received: Sequence[Received], *, received_ms: int) -> Taken:
         """Decide and commit. Raises Unavailable when the disk cannot take it; then nothing has changed."""
@@ -114,7 +117,7 @@ class Intake:
             self._refuse(draft, received, _NOWHERE, None, "a packet that MQTT cannot read")
             return
         try:
-            topic = topics.parse(received.topic)
+            topic = self._topic(received.topic)
         except MessageError as error:
             self._refuse(draft, received, _NOWHERE, None, error.reason)
             return
@@ -129,6 +132,16 @@ class Intake:
             self._take_unsequenced(draft, received, topic)
         else:
             self._take_sequenced(draft, received, topic, place)
+
+    def _topic(self, text: str) -> Topic:
+        """The parts of a topic; a fleet uses few of them again and again. Raises MessageError."""
+        topic = self._topics.get(text)
+        if topic is None:
+            topic = topics.parse(text)
+            if len(self._topics) >= _TOPICS:
+                self._topics.clear()
+            self._topics[text] = topic
+        return topic
 
     def _take_sequenced(self, draft: _Draft, received: Received, topic: Topic, place: Envelope) -> None:
         draft.publishers.add(topic.publisher)
