@@ -41,7 +41,7 @@ class Load:
     seed: int
 
 
-SHORT = Load(ventilators=20, frames=5_000, collector_kills=10, host_kills=2, influx_kills=1, seed=20261122)
+SHORT = Load(ventilators=20, frames=5_300, collector_kills=10, host_kills=2, influx_kills=1, seed=20261122)
 LONG = Load(ventilators=40, frames=60_000, collector_kills=60, host_kills=20, influx_kills=6, seed=4)
 
 
