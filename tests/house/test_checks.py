@@ -53,7 +53,7 @@ HONEST: tuple[tuple[checks.Check, str], ...] = (
     (checks.prints, "console.print('here')"),
     (checks.patient_fields, "class Alarm:\n    text: str\ndef f(patient_circuit: str): ..."),
     (checks.unfinished, "todos = 0"),
-    (checks.places, "href='/work/orders?home=1' # scripts/lock"),
+    (checks.places, "href='/orders?home=1' # scripts/lock"),
     (checks.unexplained, "import a  # no" + "qa: F401 - read by the registry"),
 )
 
