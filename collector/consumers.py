@@ -88,11 +88,6 @@ class Consumers:
         self._file.count({("stored", kind): dead[kind] - count for kind, count in again.items()})
         self._file.count({("dead_lettered", kind): -count for kind, count in dead.items()})
 
-    def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """All dead letters by position."""
-        rows = self._db.execute("SELECT position, topic, kind, payload, reason FROM dead ORDER BY position")
-        return tuple(DeadLetter(*row) for row in rows)
-
     def prune(self, *, before_ms: int, batches_at_most: int) -> int:
         """Delete old batches that every consumer has passed; their number is returned.
 
