@@ -2,13 +2,15 @@
 
 Rule 1: an adapter never raises for what a device sends; it hears it or refuses it with offset and reason.
 Rule 2: what it says depends on the bytes and their order alone, never on how they were cut into pieces.
-Rule 3: a file in `adapters.protocols` exposes `INFO`, `adapter` and `EXAMPLES`; its existence registers it.
+Rule 3: a file in `adapters.protocols` exposes `INFO`, `adapter` and `EXAMPLES` (and `file_adapter` where
+files differ from links); its existence registers it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from telemetry.messages import Alias, Body
@@ -42,7 +44,16 @@ class Answer:
     data: bytes
 
 
-Outcome = Heard | Refusal | Answer
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A message that was read and is not carried on purpose: a repetition, a test, nothing of equipment."""
+
+    offset: int
+    """Where it begins, in bytes fed since the adapter was made."""
+    reason: str
+
+
+Outcome = Heard | Refusal | Answer | Skipped
 
 
 class Adapter(Protocol):
@@ -72,6 +83,24 @@ class MakeAdapter(Protocol):
         """An adapter whose device is polled (or speaks) every `period_s` seconds."""
 
 
+class Parity(StrEnum):
+    """The parity bit of a serial line."""
+
+    NONE = "none"
+    EVEN = "even"
+    ODD = "odd"
+
+
+@dataclass(frozen=True, slots=True)
+class SerialLine:
+    """How a serial line is set; both ends must be set alike."""
+
+    baud_rate: int
+    data_bits: int = 8
+    parity: Parity = Parity.NONE
+    stop_bits: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class ProtocolInfo:
     """What a protocol is called and where its layout is written down."""
@@ -84,6 +113,8 @@ class ProtocolInfo:
     """Documents and captures that the file was written from."""
     poll_s: float
     """Seconds between two readings unless the settings say otherwise."""
+    line: SerialLine | None = None
+    """How its serial port is set unless the settings say otherwise; None if it is not spoken over one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +142,5 @@ class ProtocolFile:
     info: ProtocolInfo
     adapter: MakeAdapter
     examples: tuple[Example, ...]
+    file_adapter: MakeAdapter | None = None
+    """For captures that differ from what a link carries; None if `adapter` reads them too."""

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from adapters.contract import Adapter, Heard, Outcome, Refusal
+from adapters.contract import Adapter, Heard, Outcome, Refusal, Skipped
 from adapters.registry import find
 
 
 class LineKind(StrEnum):
-    """What a line tells; bodies belong on standard output, refusals on standard error."""
+    """What a line tells; bodies belong on standard output, refusals and notes on standard error."""
 
     BODY = "body"
     REFUSAL = "refusal"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,12 @@ class Line:
 
 
 def decode(protocol: str, chunks: Iterable[bytes]) -> Iterator[Line]:
-    """A JSON line for each body, and `byte N: reason` for each refusal.
+    """A JSON line for each body, and `byte N: reason` for each refusal and for what is skipped.
 
     Raises SettingsError at once if there is no such protocol.
     """
     file = find(protocol)
-    return _lines(file.adapter(period_s=file.info.poll_s), chunks)
+    return _lines((file.file_adapter or file.adapter)(period_s=file.info.poll_s), chunks)
 
 
 def _lines(adapter: Adapter, chunks: Iterable[bytes]) -> Iterator[Line]:
@@ -47,3 +48,5 @@ def _told(outcomes: Iterable[Outcome]) -> Iterator[Line]:
                 yield Line(LineKind.BODY, body.model_dump_json(exclude_none=True))
         elif isinstance(outcome, Refusal):
             yield Line(LineKind.REFUSAL, f"byte {outcome.offset}: {outcome.reason}")
+        elif isinstance(outcome, Skipped):
+            yield Line(LineKind.NOTE, f"byte {outcome.offset}: skipped: {outcome.reason}")

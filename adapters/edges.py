@@ -44,6 +44,11 @@ class Occurrences:
         self._open: dict[str, _Open] = {}
         self._count = 0
 
+    @property
+    def open(self) -> frozenset[str]:
+        """The codes that are active or in doubt."""
+        return frozenset(self._open)
+
     def forget(self) -> None:
         """Another device speaks: nothing is known to be active; numbers are not given again."""
         self._open.clear()
@@ -51,8 +56,8 @@ class Occurrences:
     def compare(self, code: str, reading: Reading, *, first: bool, stamp: str) -> Edge | None:
         """The edge between the last reading of this code and this one, None if nothing changed.
 
-        `first`: no reading of this link came before. `stamp` joins the key of a new occurrence, to tell it
-        from those of an earlier run. The reading of an `end` carries the priority that ends.
+        `first`: no reading of this link told of this code before. `stamp` joins the key of a new occurrence,
+        to tell it from those of an earlier run. The reading of an `end` carries the priority that ends.
         """
         known = self._open.get(code)
         if reading.condition is Condition.INACTIVE:

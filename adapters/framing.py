@@ -1,4 +1,4 @@
-"""Cuts a stream of bytes into frames that begin with a fixed word and have a fixed size, past any garbage.
+"""Cuts a stream of bytes into frames that begin with a known word and whose header tells their size.
 
 Rule 1: bytes that begin no frame are refused once, however long, until a sound frame comes.
 Rule 2: a faulty frame is refused where it begins; faults within its size from there are not said again.
@@ -21,14 +21,20 @@ class Frame:
     data: bytes
 
 
-class FixedFrames:
+class HeadedFrames:
     """The framing of one stream; holds less than one frame between calls."""
 
-    def __init__(self, word: bytes, *, size: int, fault: Callable[[bytearray], str | None]) -> None:
-        """`fault` tells what is wrong with bytes that begin with `word` (or a part of it), None while it may
-        still become a frame; it must answer the same when more bytes follow.
+    def __init__(
+        self,
+        *words: bytes,
+        size: Callable[[bytearray], int],
+        fault: Callable[[bytearray], str | None],
+    ) -> None:
+        """Words of equal length. Both callables are asked of bytes that begin with a word or a part of one,
+        and must answer the same when more bytes follow: `size` in bytes as the header tells, the least
+        possible while it does not tell; `fault` what is wrong, None while it may still become a frame.
         """
-        self._word = word
+        self._words = words
         self._size = size
         self._fault = fault
         self._buffer = bytearray()
@@ -43,20 +49,23 @@ class FixedFrames:
             start = self._start()
             if start:
                 if not self._garbage:
-                    yield Refusal(self._offset, f"bytes that begin no {self._word.decode()} frame")
+                    yield Refusal(
+                        self._offset, f"bytes that begin no {b' or '.join(self._words).decode()} frame"
+                    )
                 self._garbage = True
                 self._drop(start)
             fault = self._fault(self._buffer)
+            size = self._size(self._buffer)
             if fault is not None:
                 if self._offset >= self._quiet_to:
                     yield Refusal(self._offset, fault)
-                    self._quiet_to = self._offset + self._size
+                    self._quiet_to = self._offset + size
                 self._garbage = True
                 self._drop(1)
-            elif len(self._buffer) >= self._size:
-                frame = Frame(self._offset, bytes(self._buffer[: self._size]))
+            elif len(self._buffer) >= size:
+                frame = Frame(self._offset, bytes(self._buffer[:size]))
                 self._garbage = False
-                self._drop(self._size)
+                self._drop(size)
                 yield frame
             else:
                 return
@@ -64,21 +73,21 @@ class FixedFrames:
     def close(self) -> tuple[Refusal, ...]:
         """The stream has ended or begins anew: a frame that was begun is refused."""
         offset, length = self._offset, len(self._buffer)
-        known = self._garbage and length < len(self._word)
+        known = self._garbage and length < len(self._words[0])
         self._drop(length)
         self._garbage = False
         if not length or known:
             return ()
-        return (Refusal(offset, f"unfinished frame: {length} of {self._size} bytes"),)
+        return (Refusal(offset, f"unfinished frame: it ends after {length} bytes"),)
 
     def _start(self) -> int:
         """Where a frame begins or may begin; all bytes before are garbage."""
-        found = self._buffer.find(self._word)
-        if found >= 0:
-            return found
-        length = len(self._buffer)
-        shared = (n for n in range(len(self._word) - 1, 0, -1) if self._buffer.endswith(self._word[:n]))
-        return length - next(shared, 0)
+        found = [place for word in self._words if (place := self._buffer.find(word)) >= 0]
+        if found:
+            return min(found)
+        starts = tuple(word[:n] for word in self._words for n in range(len(word) - 1, 0, -1))
+        begun = (len(start) for start in starts if self._buffer.endswith(start))
+        return len(self._buffer) - max(begun, default=0)
 
     def _drop(self, count: int) -> None:
         del self._buffer[:count]

@@ -34,4 +34,9 @@ def find(name: str) -> ProtocolFile:
 
 
 def _read(module: ModuleType) -> ProtocolFile:
-    return ProtocolFile(info=module.INFO, adapter=module.adapter, examples=module.EXAMPLES)
+    return ProtocolFile(
+        info=module.INFO,
+        adapter=module.adapter,
+        examples=module.EXAMPLES,
+        file_adapter=getattr(module, "file_adapter", None),
+    )

@@ -67,8 +67,8 @@ class Bench:
     influx: servers.Influx
     bare_broker: Broker
     settings: Settings
-    collector: Part
-    concluder: Part
+    line: Part
+    """`hourmeter run`: collector, rules and page in one process."""
     store: Store
     ledger: Ledger
     published: int = 0
@@ -184,7 +184,7 @@ async def _until_there(path: Path, part: Part) -> None:
 
 @asynccontextmanager
 async def open_bench(folder: Path, *, devices: int) -> AsyncIterator[Bench]:
-    """Servers, collector and concluder at work in a folder, all stopped at the end."""
+    """Servers and the line at work in a folder, all stopped at the end."""
     broker, bare_broker = (
         servers.mosquitto(folder / name, publishers=(PUBLISHER,)) for name in ("mosquitto", "mosquitto-bare")
     )
@@ -195,14 +195,13 @@ async def open_bench(folder: Path, *, devices: int) -> AsyncIterator[Bench]:
             await server.start()
         stand = Stand(folder, broker, influx, assets=[f"{PUBLISHER}-{number}" for number in range(devices)])
         settings = load(folder / "collector.toml")
-        collector, concluder = (stand.part(name, "collector.toml") for name in ("collect", "conclude"))
-        await collector.start()
-        await _until_there(settings.journal.folder / "journal.db", collector)
-        await concluder.start()
-        await _until_there(settings.ledger.file, concluder)
+        line = stand.part("run", "collector.toml")
+        await line.start()
+        await _until_there(settings.journal.folder / "journal.db", line)
+        await _until_there(settings.ledger.file, line)
         async with open_ledger(settings.ledger.file) as ledger:
             with reading.open_store(settings) as store:
-                yield Bench(stand, influx, bare_broker, settings, collector, concluder, store, ledger)
+                yield Bench(stand, influx, bare_broker, settings, line, store, ledger)
     finally:
         if stand is not None:
             await stand.end()

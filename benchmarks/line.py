@@ -1,8 +1,7 @@
 """The line measured: what comes through, how fast, at what cost; beside a client that only acknowledges.
 
-Real Mosquitto, real InfluxDB 1.x, `hourmeter collect` and `hourmeter conclude` as processes of their own,
-all on the loopback address. Exit code 1 if a message is lost or the accounting does not add up, 3 if a server
-is not installed.
+Real Mosquitto, real InfluxDB 1.x, and `hourmeter run` as a process of its own, all on the loopback address.
+Exit code 1 if a message is lost or the accounting does not add up, 3 if a server is not installed.
 """
 
 from __future__ import annotations
@@ -30,8 +29,9 @@ from desk import reading
 from desk.broker import COLLECTOR
 from tests.system import servers
 
-DEVICES = 100
-ALARMED = 80
+DEVICES = 2_000
+"""A province's."""
+ALARMED = 200
 """Devices whose first alarms are timed, for each way of running."""
 ROUNDS = 3
 STEADY_S = 4
@@ -39,6 +39,8 @@ STEADY_S = 4
 MOST_MESSAGES = 400_000
 """The broker of the tests queues no more than 500,000."""
 _STAGED = 20_000
+_TURNS = 100
+"""Messages of each device in the stages: what is new of a device is new once."""
 
 
 def _cases(messages: int) -> tuple[Case, ...]:
@@ -61,31 +63,32 @@ async def _measure(bench: Bench, folder: Path, *, messages: int, step: Callable[
             )
             step(f"{case.name}, round {number + 1} of {ROUNDS}, bare client")
             measured.bare.setdefault(case.name, []).append(await through_the_bare_client(bench, case))
-    for part, name in ((bench.collector, "collector"), (bench.concluder, "concluder")):
-        if part.process is not None:
-            measured.memory[name] = machine.memory(part.process.pid)
-    step("alarms to tickets")
-    apart = range(DEVICES, DEVICES + ALARMED)
+    if bench.line.process is not None:
+        measured.memory["hourmeter"] = machine.memory(bench.line.process.pid)
+    step("alarms to tickets, one process")
+    first = range(DEVICES, DEVICES + ALARMED)
     measured.latencies.append(
-        await alarms_to_tickets(bench, "collect and conclude apart", devices=apart, folder=folder)
+        await alarms_to_tickets(bench, "hourmeter run, one process", devices=first, folder=folder)
     )
-    await bench.concluder.stop()
-    await bench.collector.stop()
+    await bench.settled()
+    await bench.line.stop()
     measured.left_over = left_over(
         bench.stand.broker.port,
         user=COLLECTOR,
         password=servers.password(COLLECTOR),
         client_id=bench.settings.broker.client_id,
     )
-    step("alarms to tickets, one process")
-    whole = bench.stand.part("run", "collector.toml")
-    await whole.start()
-    together = range(apart.stop, apart.stop + ALARMED)
+    step("alarms to tickets, two processes")
+    apart = [bench.stand.part(name, "collector.toml") for name in ("collect", "conclude")]
+    for part in apart:
+        await part.start()
+    second = range(first.stop, first.stop + ALARMED)
     measured.latencies.append(
-        await alarms_to_tickets(bench, "hourmeter run, one process", devices=together, folder=folder)
+        await alarms_to_tickets(bench, "collect and conclude apart", devices=second, folder=folder)
     )
     await bench.settled()
-    await whole.stop()
+    for part in apart:
+        await part.stop()
     measured.counts = await bench.counts()
     measured.accounting = await reading.accounting(bench.settings)
     step("stages")
@@ -97,7 +100,7 @@ async def _measure(bench: Bench, folder: Path, *, messages: int, step: Callable[
             history,
             folder,
             count=min(messages, _STAGED),
-            devices=DEVICES,
+            devices=min(DEVICES, messages // _TURNS + 1),
             batch=measured.batch_size,
             start_ms=time.time_ns() // 1_000_000,
         )

@@ -103,6 +103,7 @@ def _options() -> argparse.Namespace:
     options.add_argument("--first-device", type=int, default=0)
     options.add_argument("--devices", type=int, default=100)
     options.add_argument("--alarm-every", type=int, default=100, help="every so many messages an alarm edge")
+    options.add_argument("--technical-every", type=int, default=1, help="one in so many devices has them")
     options.add_argument("--confirmed", action="store_true", help="wait for the collector's confirmation")
     options.add_argument("--within", type=float, default=120.0, help="seconds for everything")
     options.add_argument("--stamps", type=Path, help="file for device and time of each start of an alarm")
@@ -152,6 +153,7 @@ def main() -> None:
             devices=range(given.first_device, given.first_device + given.devices),
             start_ms=start_ms,
             alarm_every=given.alarm_every,
+            technical_every=given.technical_every,
         )
     )
     connection = _Connection(

@@ -28,6 +28,8 @@ from telemetry.times import from_ms
 
 CODE = "122"
 """Low O2 supply, for which the demonstration's rules open a ticket."""
+PHYSIOLOGICAL = "107"
+"""An alarm about a patient, which is counted and opens nothing."""
 
 
 def boot(stream: str) -> str:
@@ -46,13 +48,14 @@ def packet(topic: str, payload: bytes, place: Envelope | None, packet_id: int) -
     ).write()
 
 
-def _alarm(stream: str, turn: int) -> Alarm:
+def _alarm(stream: str, turn: int, *, technical: bool) -> Alarm:
     starts = turn % 2 == 0
+    code = CODE if technical else PHYSIOLOGICAL
     return Alarm(
-        key=f"{CODE}.{stream}.{turn // 2}",
-        code=CODE,
-        text="low O2 supply",
-        alarm_kind=AlarmKind.TECHNICAL,
+        key=f"{code}.{stream}.{turn // 2}",
+        code=code,
+        text="low O2 supply" if technical else "",
+        alarm_kind=AlarmKind.TECHNICAL if technical else AlarmKind.PHYSIOLOGICAL,
         priority=Priority.LOW,
         phase=Phase.START if starts else Phase.END,
         condition=Condition.ACTIVE if starts else Condition.INACTIVE,
@@ -67,8 +70,11 @@ def packets(
     devices: range,
     start_ms: int,
     alarm_every: int = 100,
+    technical_every: int = 1,
 ) -> Iterator[tuple[bytes, str]]:
     """`count` messages of one publisher in two lanes, with the name of the device where one begins an alarm.
+
+    One in `technical_every` devices has technical alarms, the others physiological ones.
 
     Each device speaks in turn; its clock goes on by one millisecond from turn to turn, so that no two
     messages of it share a time and none lies ahead of the collector's clock.
@@ -81,7 +87,7 @@ def packets(
         if n % alarm_every == alarm_every - 1:
             device, turn = devices[urgent % len(devices)], urgent // len(devices)
             urgent += 1
-            lane, seq, body = "u", urgent, _alarm(stream, turn)
+            lane, seq, body = "u", urgent, _alarm(stream, turn, technical=device % technical_every == 0)
             begins = body.phase is Phase.START
         else:
             device = devices[bulk % len(devices)]

@@ -20,7 +20,7 @@ from benchmarks.stages import Stage
 from collector.accounting import Accounting
 
 FLAT_OUT = "flat out"
-_PROCESSES = ("collector", "concluder", "broker", "influxd")
+_PROCESSES = ("hourmeter", "broker", "influxd")
 _WIDTH = 160
 
 
@@ -123,15 +123,15 @@ _ROWS: tuple[tuple[str, Callable[[Column], str]], ...] = (
     ),
     ("bare client: CPU µs/message", lambda column: _spread([_bare_us(r) for r in column[1]], digits=1)),
     (
-        "collector : bare, messages/s",
+        "hourmeter : bare, messages/s",
         lambda column: _ratio(
             [_rate(r.counts.published, r.acknowledged_s) for r in column[0]],
             [_rate(r.messages, r.acknowledged_s) for r in column[1]],
         ),
     ),
     (
-        "collector : bare, CPU",
-        lambda column: _ratio([_us(r, "collector") for r in column[0]], [_bare_us(r) for r in column[1]]),
+        "hourmeter : bare, CPU",
+        lambda column: _ratio([_us(r, "hourmeter") for r in column[0]], [_bare_us(r) for r in column[1]]),
     ),
 )
 
@@ -151,6 +151,7 @@ def _notes(measured: Measured) -> tuple[str, ...]:
     )
     latency = (
         f"Alarm to ticket, {one.name}: p50 {one.median:.0f} ms, p95 {one.quantile(0.95):.0f} ms,"
+        f" p99 {one.quantile(0.99):.0f} ms,"
         f" max {one.quantile(1):.0f} ms; {len(one.ms)} of {one.expected} tickets."
         for one in measured.latencies
     )
@@ -169,18 +170,14 @@ def _yes(fact: object) -> str:
 
 def _stage_table(measured: Measured) -> Table:
     table = _table("stage", "CPU µs/message", "elapsed µs/message", "share")
-    for process in ("collector", "concluder"):
-        whole = statistics.median(_us(round_, process) for round_ in measured.line[FLAT_OUT])
-        own = [stage for stage in measured.stages if stage.process == process]
-        for stage in own:
-            table.add_row(
-                stage.name, f"{stage.cpu_us:.1f}", f"{stage.elapsed_us:.1f}", _share(stage.cpu_us, whole)
-            )
-        rest = whole - sum(stage.cpu_us for stage in own)
+    whole = statistics.median(_us(round_, "hourmeter") for round_ in measured.line[FLAT_OUT])
+    for stage in measured.stages:
         table.add_row(
-            f"{process}: event loop, sockets, threads, ticks", f"{rest:.1f}", "", _share(rest, whole)
+            stage.name, f"{stage.cpu_us:.1f}", f"{stage.elapsed_us:.1f}", _share(stage.cpu_us, whole)
         )
-        table.add_row(f"{process}: whole process, flat out", f"{whole:.1f}", "", "100 %")
+    rest = whole - sum(stage.cpu_us for stage in measured.stages)
+    table.add_row("event loop, sockets, threads, ticks", f"{rest:.1f}", "", _share(rest, whole))
+    table.add_row("whole process, flat out", f"{whole:.1f}", "", "100 %")
     return table
 
 

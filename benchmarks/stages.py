@@ -1,6 +1,6 @@
 """Where the time goes: the same messages through each stage of the line, batch by batch, in this process.
 
-Rule 1: each stage is called as the collector and the concluder call it, with batches of the size measured.
+Rule 1: each stage is called as `hourmeter run` calls it, with batches of the size measured.
 Rule 2: a stage within another is also timed by itself on the same messages, and taken off the other.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.packets import packets
+from benchmarks.rounds import TECHNICAL_EVERY
 from collector import batches, keep
 from collector.conclude import BATCH
 from collector.consumers import Consumers
@@ -23,39 +24,33 @@ from collector.inbound import Received
 from collector.intake import Intake
 from collector.journal_file import JournalFile, Limits
 from collector.ledger import Progress, open_ledger
-from collector.lineprotocol import encode
 from collector.mqtt_claim import Claim
 from collector.mqtt_link import Link
 from collector.mqtt_settings import MqttSettings
+from collector.points import Points
 from collector.store import Append, Store
 from desk.broker import COLLECTOR
 from desk.fleet import registry_of, rules_of
 from desk.settings import Settings
 from rules.engine import Engine
 from rules.state import State
-from telemetry.messages import decode
-from telemetry.records import Journaled, Record
+from telemetry.told import Reader
 from tests.system.stand import PUBLISHER
 
 STAGES = (
-    ("collector", "MQTT frames, codec, PUBACKs", "receive", ""),
-    ("collector", "intake: decode (pydantic)", "decode 1", ""),
-    ("collector", "intake: topic, envelope, stream, clock", "take", "decode 1"),
-    ("collector", "journal: encode the batch", "encode", ""),
-    ("collector", "journal: SQLite commit, fsync", "append", "encode"),
-    ("collector", "history: read and unpack batches", "read 1", ""),
-    ("collector", "history: decode (pydantic)", "decode 2", ""),
-    ("collector", "history: points", "points", "decode 2"),
-    ("collector", "history: line protocol", "lines", ""),
-    ("collector", "history: HTTP post, wait for the 204", "write", "lines"),
-    ("collector", "history: cursor commit, fsync", "cursor", ""),
-    ("concluder", "rules: read and unpack batches", "read 2", ""),
-    ("concluder", "rules: decode (pydantic)", "decode 3", ""),
-    ("concluder", "rules: engine", "apply", "decode 3"),
-    ("concluder", "rules: what changed, as text", "changes", ""),
-    ("concluder", "rules: ledger commit, fsync", "commit", ""),
+    ("MQTT frames, codec, PUBACKs", "receive", ""),
+    ("intake: read the payload", "read", ""),
+    ("intake: topic, envelope, stream, clock", "take", "read"),
+    ("journal: encode the batch", "encode", ""),
+    ("journal: SQLite commit, fsync", "append", "encode"),
+    ("history: points and lines", "points", ""),
+    ("history: HTTP post, wait for the 204", "write", ""),
+    ("history: counts, cursor commit, fsync", "cursor", ""),
+    ("rules: engine", "apply", ""),
+    ("rules: what changed, as text", "changes", ""),
+    ("rules: ledger commit, fsync", "commit", ""),
 )
-"""Process, stage, what is timed, what is taken off it."""
+"""Stage, what is timed, what is taken off it."""
 _PASSES = 3
 _ROOM = Limits(size_cap=1 << 40, disk_reserve=0)
 
@@ -64,7 +59,6 @@ _ROOM = Limits(size_cap=1 << 40, disk_reserve=0)
 class Stage:
     """Microseconds a message, of CPU in all threads and elapsed."""
 
-    process: str
     name: str
     cpu_us: float
     elapsed_us: float
@@ -115,12 +109,12 @@ async def _front(
     settings = MqttSettings(host="localhost", port=1883, user=COLLECTOR, password="")
     link = Link(settings, claim=Claim(user=COLLECTOR, run="0"))
     catching = _Catching(store.file)
-    intake = Intake(catching)
+    intake, reader = Intake(catching), Reader()
     for at in range(0, len(messages), batch):
         received = await _receive(watch, link, messages[at : at + batch])
-        with watch.on("decode 1"):
+        with watch.on("read"):
             for message in received:
-                decode(message.payload)
+                reader.read(message.payload)
         with watch.on("take"):
             intake.take(received, received_ms=start_ms)
         with watch.on("encode"):
@@ -129,27 +123,12 @@ async def _front(
             store.append(catching.caught)
 
 
-def _decode(records: Sequence[Record]) -> None:
-    for record in records:
-        if isinstance(record, Journaled):
-            decode(record.payload)
-
-
 async def _history(watch: _Watch, store: Store, history: History) -> None:
-    """Read, made into points and lines, posted, cursor moved."""
-    position, consumers = 0, Consumers(store)
-    while True:
-        with watch.on("read 1"):
-            records = store.read(position, limit=keep.RECORDS_AT_ONCE)
-        if not records:
-            return
-        with watch.on("decode 2"):
-            _decode(records)
+    """Made into points and lines, posted, cursor moved."""
+    position, consumers, makes = 0, Consumers(store), Points()
+    while records := store.written.read(position, limit=keep.RECORDS_AT_ONCE):
         with watch.on("points"):
-            batch = keep.sort_out(records)
-        with watch.on("lines"):
-            for point in batch.points:
-                encode(point)
+            batch = keep.sort_out(records, makes.of)
         with watch.on("write"):
             refused = await history.write(batch.points)
         position = records[-1].position + 1
@@ -159,26 +138,22 @@ async def _history(watch: _Watch, store: Store, history: History) -> None:
 
 
 async def _rules(watch: _Watch, store: Store, settings: Settings, file: Path, *, start_ms: int) -> None:
-    """Read, concluded, committed."""
+    """Concluded, committed as often as there is news."""
     engine = Engine(State())
     engine.take(registry_of(settings, at_ms=start_ms))
     engine.take(rules_of(settings, at_ms=start_ms))
     done: Progress | None = None
     position = 0
     async with open_ledger(file) as ledger:
-        while True:
-            with watch.on("read 2"):
-                records = store.read(position, limit=BATCH)
-            if not records:
-                return
-            with watch.on("decode 3"):
-                _decode(records)
+        while records := store.written.read(position, limit=BATCH):
             with watch.on("apply"):
                 for record in records:
                     engine.apply(record)
+            position = records[-1].position + 1
+            if not engine.has_news:
+                continue
             with watch.on("changes"):
                 changes = engine.changes()
-            position = records[-1].position + 1
             progress = Progress(Cursor(store.file.epoch, position), 0)
             with watch.on("commit"):
                 await ledger.commit(changes, expected=done, progress=progress)
@@ -198,6 +173,7 @@ async def measure(
             count=count,
             devices=range(devices),
             start_ms=begin_ms,
+            technical_every=TECHNICAL_EVERY,
         )
         messages = [data for data, _ in load]
         watch = _Watch()
@@ -217,6 +193,6 @@ async def measure(
         return statistics.median(seconds) / count * 1e6
 
     return tuple(
-        Stage(process, name, median(what, less, of="cpu"), median(what, less, of="elapsed"))
-        for process, name, what, less in STAGES
+        Stage(name, median(what, less, of="cpu"), median(what, less, of="elapsed"))
+        for name, what, less in STAGES
     )

@@ -6,11 +6,14 @@ cursor; so the sum is a check and not a definition.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from collector.consumers import Consumers
 from collector.cursors import Cursor
+from collector.journal_file import Tally
+from collector.replays import REPLAYED
 from collector.store import Store
 
 COUNTED = ("stored", "pending", "dead_lettered", "duplicate", "quarantined", "privacy")
@@ -37,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Conclusions:
-    """The identity of the rules: journaled = concluded + pending + failed."""
+    """The identity of the rules: journaled = concluded + pending + failed; what went again counts twice."""
 
     journaled: int
     concluded: int
@@ -69,6 +72,15 @@ class Accounting:
         return self.total.pending > 0 or (self.rules is not None and self.rules.pending > 0)
 
 
+def journaled(tallies: Mapping[Tally, int]) -> Counter[str]:
+    """Messages of each kind that the journal was ever given: those that went again twice."""
+    signs = {"received": 1, REPLAYED: 1, "duplicate": -1, "quarantined": -1, "privacy": -1}
+    counts: Counter[str] = Counter()
+    for (what, kind), count in tallies.items():
+        counts[kind] += signs.get(what, 0) * count
+    return counts
+
+
 def account(
     store: Store, *, rules_cursor: Cursor | None, concluded: Mapping[str, int], failed: Mapping[str, int]
 ) -> Accounting:
@@ -76,12 +88,13 @@ def account(
 
     Raises CursorError if the rules stand in another epoch, where nothing can be compared.
     """
+    consumers = Consumers(store)
     if rules_cursor is not None:
-        Consumers(store).check("rules", rules_cursor)
+        consumers.check("rules", rules_cursor)
     with store.file.snapshot():
         tallies = store.tallies()
         kinds = sorted({kind for _, kind in tallies})
-        pending = store.pending(Consumers(store).cursor_position("history"))
+        pending = consumers.pending(consumers.cursor_position("history"))
         streams = store.streams()
         for_rules = None if rules_cursor is None else store.pending(rules_cursor.position)
 
@@ -105,7 +118,7 @@ def account(
         rules=None
         if for_rules is None
         else Conclusions(
-            journaled=total.received - total.duplicate - total.quarantined - total.privacy,
+            journaled=sum(journaled(tallies).values()),
             concluded=sum(concluded.values()),
             pending=sum(for_rules.values()),
             failed=sum(failed.values()),

@@ -1,4 +1,7 @@
-"""One batch of journal records as bytes and back: a JSON header, then the payloads end to end."""
+"""One batch of journal records as bytes and back: a JSON header of columns, then the payloads end to end.
+
+Rule: what many records share stands once: texts, topics and the time of receiving.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 
 import orjson
 
@@ -14,7 +18,7 @@ from telemetry.records import Journaled, Record, Started, Tick
 from telemetry.topics import Topic
 
 _LENGTH = struct.Struct(">I")
-_MESSAGE, _TICK, _STARTED = 0, 1, 2
+_TICK, _STARTED = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,60 +49,79 @@ def extents(records: Sequence[Record]) -> tuple[Extent, ...]:
 
 def encode(records: Sequence[Record]) -> bytes:
     """The batch's bytes; its positions are consecutive from the first record's."""
+    messages = [record for record in records if isinstance(record, Journaled)]
+    topics: dict[Topic, int] = {}
     words: dict[str, int] = {}
-    rows: list[tuple[object, ...]] = []
-    payloads: list[bytes] = []
-
-    def word(text: str) -> int:
-        return words.setdefault(text, len(words))
-
-    for record in records:
-        if isinstance(record, Journaled):
-            envelope = record.envelope
-            payloads.append(record.payload)
-            rows.append(
-                (
-                    _MESSAGE,
-                    len(record.payload),
-                    word(record.topic.publisher),
-                    word(record.topic.device),
-                    word(record.topic.kind),
-                    record.received_ms,
-                    record.event_ms,
-                    record.corrected,
-                    record.refusal,
-                    *(
-                        (word(envelope.stream), envelope.seq, word(envelope.boot), envelope.mono_ms)
-                        if envelope
-                        else ()
-                    ),
-                )
-            )
-        else:
-            rows.append((_TICK if isinstance(record, Tick) else _STARTED, record.at_ms))
-    header = orjson.dumps((tuple(words), rows))
-    return b"".join((_LENGTH.pack(len(header)), header, *payloads))
+    places = [message.envelope for message in messages if message.envelope is not None]
+    header = orjson.dumps(
+        {
+            "marks": [
+                (index, _TICK if isinstance(record, Tick) else _STARTED, record.at_ms)
+                for index, record in enumerate(records)
+                if not isinstance(record, Journaled)
+            ],
+            "topic": [topics.setdefault(message.topic, len(topics)) for message in messages],
+            "size": [len(message.payload) for message in messages],
+            "received": [
+                (at_ms, len(tuple(same))) for at_ms, same in groupby(m.received_ms for m in messages)
+            ],
+            "event": [message.event_ms for message in messages],
+            "corrected": [index for index, message in enumerate(messages) if message.corrected],
+            "refusal": [
+                (index, message.refusal) for index, message in enumerate(messages) if message.refusal
+            ],
+            "again": [index for index, message in enumerate(messages) if message.again],
+            "alone": [index for index, message in enumerate(messages) if message.envelope is None],
+            "stream": [words.setdefault(place.stream, len(words)) for place in places],
+            "seq": [place.seq for place in places],
+            "boot": [words.setdefault(place.boot, len(words)) for place in places],
+            "mono": [place.mono_ms for place in places],
+            "topics": [tuple(topic) for topic in topics],
+            "words": tuple(words),
+        }
+    )
+    return b"".join((_LENGTH.pack(len(header)), header, *[message.payload for message in messages]))
 
 
 def decode(blob: bytes, *, first: int) -> tuple[Record, ...]:
     """The records of a batch that begins at position `first`."""
     (length,) = _LENGTH.unpack_from(blob)
-    at = _LENGTH.size + length
-    words, rows = orjson.loads(memoryview(blob)[_LENGTH.size : at])
+    body = _LENGTH.size + length
+    header = orjson.loads(memoryview(blob)[_LENGTH.size : body])
+    words = header["words"]
+    topics = [Topic(*parts) for parts in header["topics"]]
+    count = len(header["topic"])
+    alone = frozenset(header["alone"])
+    places = zip(header["stream"], header["seq"], header["boot"], header["mono"], strict=True)
+    corrected, refusals = frozenset(header["corrected"]), dict(header["refusal"])
+    again = frozenset(header["again"])
+    marks = {index: (mark, at_ms) for index, mark, at_ms in header["marks"]}
+    positions = [first + index for index in range(count + len(marks)) if index not in marks]
+    ends = list(accumulate(header["size"], initial=body))
+    received = [at_ms for at_ms, times in header["received"] for _ in range(times)]
     records: list[Record] = []
-    for position, row in enumerate(rows, first):
-        if row[0] == _TICK:
-            records.append(Tick(position, row[1]))
-            continue
-        if row[0] == _STARTED:
-            records.append(Started(position, row[1]))
-            continue
-        _, size, publisher, device, kind, received_ms, event_ms, corrected, refusal, *rest = row
-        envelope = Envelope(words[rest[0]], rest[1], words[rest[2]], rest[3]) if rest else None
-        topic = Topic(words[publisher], words[device], words[kind])
-        payload = blob[at : at + size]
-        at += size
+    for index, (position, topic, received_ms, event_ms, start, end) in enumerate(
+        zip(positions, header["topic"], received, header["event"], ends[:-1], ends[1:], strict=True)
+    ):
+        place = None
+        if index not in alone:
+            stream, seq, boot, mono_ms = next(places)
+            place = Envelope(words[stream], seq, words[boot], mono_ms)
+        payload, refusal = blob[start:end], refusals.get(index, "")
         records.append(
-            Journaled(position, topic, envelope, received_ms, event_ms, corrected, payload, refusal)
+            Journaled(
+                position,
+                topics[topic],
+                place,
+                received_ms,
+                event_ms,
+                index in corrected,
+                payload,
+                refusal,
+                again=index in again,
+            )
         )
+    for index in sorted(marks):
+        mark, at_ms = marks[index]
+        records.insert(index, (Tick if mark == _TICK else Started)(first + index, at_ms))
     return tuple(records)

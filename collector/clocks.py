@@ -47,9 +47,9 @@ def better(known: Heard | None, heard: Heard) -> Heard:
 
 
 def event_time(
-    *,
     observed_ms: int | None,
     mono_ms: int | None,
+    *,
     received_ms: int,
     sync: Heard | None,
     tolerance: Tolerance,

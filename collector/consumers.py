@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from collector import replays
 from collector.cursors import Cursor, CursorError, DeadLetter
 from collector.store import Store
 
@@ -54,10 +55,17 @@ class Consumers:
     def commit_history(
         self, *, cursor: Cursor, stored: Mapping[str, int], dead: Sequence[DeadLetter]
     ) -> None:
-        """Move the history cursor together with its counters and dead letters."""
-        tallies = Counter({("stored", kind): count for kind, count in stored.items()})
-        tallies.update(("dead_lettered", letter.kind) for letter in dead)
+        """Move the history cursor together with its counters and dead letters.
+
+        A message that stands elsewhere too counts there: written again here, it has overwritten itself.
+        """
         with self._file.transaction():
+            again = replays.replaced(self._file, self.cursor_position("history"), before=cursor.position)
+            fell = {letter.position for letter in dead}
+            dead = [letter for letter in dead if letter.position not in again]
+            tallies = Counter({("stored", kind): count for kind, count in stored.items()})
+            tallies.subtract(("stored", kind) for position, kind in again.items() if position not in fell)
+            tallies.update(("dead_lettered", letter.kind) for letter in dead)
             self._move("history", cursor)
             self._file.count(tallies)
             self._db.executemany(
@@ -68,23 +76,33 @@ class Consumers:
     def rewind(self, consumer: str, position: int) -> int:
         """Set a consumer back, at most to the first position kept; the position taken is returned.
 
-        History's counters go back with it: what will be written again is pending, not stored.
+        History never goes forward by it, which would leave messages out. Its counters go back with it: what
+        will be written again is pending, not stored.
         """
         with self._file.transaction():
-            position = min(max(position, self._file.first()), self._file.head())
+            first = self._file.first()
+            position = min(max(position, first), self._file.head())
             if consumer == "history":
+                position = min(position, max(first, self.cursor_position("history")))
                 self._uncount(position)
             self._move(consumer, Cursor(self._file.epoch, position))
         return position
 
+    def pending(self, position: int) -> Counter[str]:
+        """Messages per kind that history has before it at a position."""
+        pending = Counter(self._store.pending(position))
+        pending.subtract(replays.replaced_kinds(self._file, position))
+        return pending
+
     def _uncount(self, position: int) -> None:
         (old,) = self._db.execute("SELECT position FROM consumer WHERE name='history'").fetchone()
-        again = Counter(self._store.pending(position))
-        again.subtract(self._store.pending(max(old, position)))
+        again = self.pending(position)
+        again.subtract(self.pending(max(old, position)))
         dead = Counter(
             kind for (kind,) in self._db.execute("SELECT kind FROM dead WHERE position>=?", (position,))
         )
         self._db.execute("DELETE FROM dead WHERE position>=?", (position,))
+        replays.rewound(self._file, position)
         self._file.count({("stored", kind): dead[kind] - count for kind, count in again.items()})
         self._file.count({("dead_lettered", kind): -count for kind, count in dead.items()})
 
@@ -106,7 +124,9 @@ class Consumers:
             self._db.executemany("DELETE FROM extent WHERE batch=?", rows)
             self._db.executemany("DELETE FROM batch WHERE first=?", rows)
             if rows:
-                self._db.execute("DELETE FROM dead WHERE position < ?", (self._file.first(),))
+                first = self._file.first()
+                self._db.execute("DELETE FROM dead WHERE position < ?", (first,))
+                replays.pruned(self._file, first)
         if rows:
             self._db.execute(f"PRAGMA incremental_vacuum({16 * len(rows)})").fetchall()
         return len(rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from telemetry.errors import SettingsError
 
@@ -22,14 +22,15 @@ MARKER = "hourmeter_marker"
 _HOUR_NS = 3_600_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """One row of a measurement; time in nanoseconds since 1970-01-01T00:00Z."""
 
     measurement: str
     tags: tuple[tuple[str, str], ...]
     fields: tuple[tuple[str, FieldValue], ...]
     time_ns: int
+    line: bytes = b""
+    """The same in line protocol, where it is at hand."""
 
 
 @dataclass(frozen=True, slots=True)

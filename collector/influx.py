@@ -1,33 +1,31 @@
-"""History in InfluxDB 1.x: `/write` for points, InfluxQL over `/query` for the little that is read.
-
-Rule 1: only a 204 means stored. A 400 or 422 does not tell what was stored, so the lines are posted again in
-halves, one post in flight, down to the lines at fault; rewriting overwrites.
-Rule 2: only an answer in InfluxDB's own form condemns a line; anything else that is no success is a fault of
-settings (kept, told, tried again) or of the weather (tried again).
-"""
+"""History in InfluxDB 1.x: `/write` for points, InfluxQL over `/query` for the little that is read."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 
+from collector import influxql
 from collector.history import MARKER, Marker, Misconfigured, Point, Refused
-from collector.lineprotocol import encode
-from telemetry.errors import MessageError, SettingsError, Unavailable
+from collector.influx_answers import Answer, Pause, checked, tls, weathered
+from collector.influx_posts import MOST_BYTES, MOST_POINTS, Refusal, store
+from telemetry.errors import SettingsError, Unavailable
+
+_T = TypeVar("_T")
 
 _ANSWER_BYTES = 1 << 20
 """More of an answer is not read."""
-_REASON_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class InfluxSettings:
-    """Where InfluxDB is and how much it is given at once."""
+    """Where InfluxDB 1.x is and how much it is given at once."""
 
     url: str
     """Scheme, host and port, perhaps a path before `/write`; no user, no query."""
@@ -39,41 +37,31 @@ class InfluxSettings:
     retention_policy: str = ""
     """The database's default one if empty."""
     verify_tls: bool = True
+    ca_file: Path | None = None
+    """PEM file of the authority that signed the server's certificate; None: the system's authorities."""
     timeout_s: float = 30.0
     """For one post or query, real seconds."""
-    batch_bytes: int = 1 << 20
-    """Largest post; InfluxDB 1.x refuses more than 25 MB."""
-    batch_points: int = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    index: int
-    text: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    error: str
-    """What InfluxDB says in its own form, else empty."""
-    body: bytes
+    batch_bytes: int = MOST_BYTES
+    batch_points: int = MOST_POINTS
 
 
 class InfluxHistory:
-    """A history in one InfluxDB database, made inside a running event loop.
+    """A history in one InfluxDB 1.x database, made inside a running event loop.
 
     Raises SettingsError for an address that cannot be used.
     """
 
-    def __init__(self, settings: InfluxSettings) -> None:
+    def __init__(self, settings: InfluxSettings, *, now: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
-        self._where = f"history {_checked(settings)}, database {settings.database!r}"
+        self._where = checked(settings.url, settings.database)
+        if ":" in settings.user:
+            raise SettingsError(where="history.user", found="it holds a colon", expected="a name without one")
+        self._pause = Pause(now)
         user, password = settings.user, settings.password
         self._http = aiohttp.ClientSession(
             headers={"Authorization": aiohttp.encode_basic_auth(user, password)} if user else {},
             timeout=aiohttp.ClientTimeout(total=settings.timeout_s),
-            connector=aiohttp.TCPConnector(ssl=settings.verify_tls, limit=2),
+            connector=aiohttp.TCPConnector(ssl=tls(settings.ca_file, verify=settings.verify_tls), limit=2),
         )
 
     async def close(self) -> None:
@@ -82,138 +70,95 @@ class InfluxHistory:
 
     async def prepare(self) -> None:
         """Create the database if it is missing and the user may; otherwise Misconfigured says how."""
-        rows = await self._query("SHOW DATABASES", method="GET")
-        if [self._settings.database] in rows:
+        if self._settings.database in await self._query("SHOW DATABASES", influxql.names_of):
             return
         try:
-            await self._query(f"CREATE DATABASE {_quoted(self._settings.database)}", method="POST")
+            create = f"CREATE DATABASE {influxql.quoted(self._settings.database)}"
+            await self._query(create, influxql.names_of, method="POST")
         except Misconfigured as error:
             raise self._missing(error.found) from error
 
     async def write(self, points: Sequence[Point]) -> tuple[Refused, ...]:
-        """Store points in posts of bounded size, one after another."""
-        lines: list[_Line] = []
-        refused: list[Refused] = []
-        for index, point in enumerate(points):
-            try:
-                lines.append(_Line(index, encode(point)))
-            except MessageError as error:
-                refused.append(Refused(index, error.reason))
-        for batch in self._batches(lines):
-            refused.extend(await self._store(batch))
-        return tuple(sorted(refused, key=lambda one: one.index))
+        """Store points in posts of bounded size, two in flight until one is refused."""
+        settings = self._settings
+        return await store(
+            points, post=self._post, most_bytes=settings.batch_bytes, most_points=settings.batch_points
+        )
 
     async def marker(self, epoch: str) -> Marker | None:
         """The furthest marker of that journal epoch."""
-        rows = await self._query(
-            f"SELECT max(position), at_ms FROM {self._from(MARKER)} WHERE epoch = $epoch",  # noqa: S608 - names of ours; the value is bound
-            params={"epoch": epoch},
-        )
-        return Marker(epoch, int(rows[0][1]), int(rows[0][2])) if rows else None
+        statement = influxql.select_marker(self._from(MARKER), epoch)
+        return await self._query(statement, partial(influxql.marker_of, epoch=epoch))
 
     async def count(self, measurement: str) -> int:
         """Points of a measurement: the count of the field that most of them have."""
-        rows = await self._query(f"SELECT count(*) FROM {self._from(measurement)}")  # noqa: S608 - quoted
-        return max(map(int, rows[0][1:])) if rows else 0
+        return await self._query(influxql.select_count(self._from(measurement)), influxql.count_of)
 
-    # -- writing ------------------------------------------------------------------------------------------
+    def _from(self, measurement: str) -> str:
+        policy, name = self._settings.retention_policy, influxql.quoted(measurement)
+        return f"{influxql.quoted(policy)}.{name}" if policy else name
 
-    def _batches(self, lines: Sequence[_Line]) -> Iterator[Sequence[_Line]]:
-        start = size = 0
-        for place, line in enumerate(lines):
-            full = size + len(line.text) > self._settings.batch_bytes
-            if place > start and (full or place - start >= self._settings.batch_points):
-                yield lines[start:place]
-                start, size = place, 0
-            size += len(line.text) + 1
-        if lines:
-            yield lines[start:]
-
-    async def _store(self, lines: Sequence[_Line]) -> list[Refused]:
-        """Post lines; when refused, their halves: at most two posts a level for each line at fault."""
-        reason = await self._post(b"\n".join(line.text for line in lines))
-        if not reason:
-            return []
-        if len(lines) == 1:
-            return [Refused(lines[0].index, reason)]
-        middle = len(lines) // 2
-        return await self._store(lines[:middle]) + await self._store(lines[middle:])
-
-    async def _post(self, body: bytes) -> str:
-        """Why the lines were refused, empty if all are stored."""
+    async def _post(self, body: bytes) -> Refusal | None:
         params = {"db": self._settings.database, "precision": "ns"}
         if self._settings.retention_policy:
             params["rp"] = self._settings.retention_policy
         answer = await self._ask("POST", "/write", params=params, data=body)
         if answer.status == 204:
-            return ""
-        if answer.status == 413:
-            return f"{len(body)} bytes are too many for the server (413)"
-        if answer.status in {400, 422} and answer.error:
-            return answer.error[:_REASON_CHARS]
-        raise self._trouble(answer)
-
-    # -- reading ------------------------------------------------------------------------------------------
-
-    def _from(self, measurement: str) -> str:
-        policy = self._settings.retention_policy
-        return f"{_quoted(policy)}.{_quoted(measurement)}" if policy else _quoted(measurement)
+            return None
+        refusal = answer.refusal(size=len(body))
+        if refusal is None:
+            raise self._trouble(answer)
+        return refusal
 
     async def _query(
-        self, statement: str, *, method: str = "GET", params: Mapping[str, str] | None = None
-    ) -> list[list[Any]]:
-        """Rows of the first series of one statement."""
-        query = {"db": self._settings.database, "q": statement, "params": json.dumps(params or {})}
-        answer = await self._ask(method, "/query", params=query)
+        self, statement: str, reading: Callable[[influxql.Rows], _T], *, method: str = "GET"
+    ) -> _T:
+        answer = await self._ask(method, "/query", params={"db": self._settings.database, "q": statement})
         if answer.status != 200:
             raise self._trouble(answer)
         try:
-            result = json.loads(answer.body)["results"][0]
-            error: str = result.get("error", "")
-            rows: list[list[Any]] = result.get("series", [{}])[0].get("values", [])
-        except (ValueError, LookupError, TypeError, AttributeError):
-            raise self._stranger("answers a query, but not as InfluxDB does") from None
-        if error:
-            raise self._trouble(_Answer(500, error, b""))
-        return rows
-
-    # -- asking -------------------------------------------------------------------------------------------
+            return influxql.read(answer.body, reading)
+        except influxql.QueryError as error:
+            raise self._said(str(error), status=500) from error
+        except ValueError as error:
+            raise self._stranger(str(error)) from error
 
     async def _ask(
         self, method: str, path: str, *, params: Mapping[str, str], data: bytes | None = None
-    ) -> _Answer:
+    ) -> Answer:
+        self._pause.check(self._where)
         url = self._settings.url.rstrip("/") + path
-        try:
+        with weathered(self._where, timeout_s=self._settings.timeout_s):
             async with self._http.request(
                 method, url, params=params, data=data, allow_redirects=False
             ) as response:
                 body = b""
                 while part := await response.content.read(_ANSWER_BYTES - len(body)):
                     body += part
-                return _Answer(response.status, _error(body), body)
-        except aiohttp.ClientSSLError as error:
-            raise Misconfigured(
-                where=self._where,
-                found=f"its certificate or TLS is not accepted ({error})"[:_REASON_CHARS],
-                expected="a certificate that this machine trusts for that name",
-            ) from error
-        except TimeoutError as error:
-            raise Unavailable(self._where, why=f"no answer within {self._settings.timeout_s:g} s") from error
-        except aiohttp.ClientError as error:
-            raise Unavailable(self._where, why=str(error) or type(error).__name__) from error
+                answer = Answer(response.status, body, response.headers.get("Retry-After", ""))
+        self._pause.note(answer)
+        return answer
 
-    def _trouble(self, answer: _Answer) -> Misconfigured | Unavailable:
-        """What an answer means that is neither success nor refused lines."""
-        said = answer.error[:_REASON_CHARS] or f"answers {answer.status}"
-        status = answer.status
-        if answer.error.startswith("database not found"):
+    # -- what an answer means that is neither success nor refused lines -------------------------------------
+
+    def _trouble(self, answer: Answer) -> Misconfigured | Unavailable:
+        return self._said(answer.told, status=answer.status)
+
+    def _said(self, said: str, *, status: int) -> Misconfigured | Unavailable:
+        if said.startswith("database not found"):
             return self._missing(said)
-        if answer.error.startswith("retention policy not found"):
+        if said.startswith("retention policy not found"):
             return self._settle(said, f"create it in database {self._settings.database!r}, or name another")
         if status == 401:
-            return self._settle(said, "give the user and password that InfluxDB knows")
-        if status == 403 or "not authorized" in answer.error or "requires admin" in answer.error:
-            return self._settle(said, f"grant user {self._settings.user!r} ALL on that database")
+            return self._settle(
+                said,
+                "give the user and password that InfluxDB knows: history.user, and the password in "
+                "history.password_file",
+            )
+        if status == 403 or "not authorized" in said or "requires admin" in said:
+            return self._settle(
+                said, f"grant user {self._settings.user!r} (history.user) ALL on that database"
+            )
         if status in {408, 429} or status >= 500:
             return Unavailable(self._where, why=said)
         return self._stranger(said)
@@ -222,48 +167,13 @@ class InfluxHistory:
         return Misconfigured(where=self._where, found=found, expected=expected)
 
     def _missing(self, found: str) -> Misconfigured:
-        create = f"CREATE DATABASE {_quoted(self._settings.database)}"
-        return self._settle(found, f"run `{create}` as an administrator of InfluxDB, or restore its backup")
+        create = f"CREATE DATABASE {influxql.quoted(self._settings.database)}"
+        return self._settle(
+            found,
+            f"run `{create}` as an administrator of InfluxDB, restore its backup, or mend history.database",
+        )
 
     def _stranger(self, found: str) -> Misconfigured:
-        return self._settle(found, "the address of InfluxDB itself, with the right scheme, port and path")
-
-
-def _checked(settings: InfluxSettings) -> str:
-    """The URL if it can be used and shown. Raises SettingsError."""
-    try:
-        parts = urlsplit(settings.url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or parts.query or parts.fragment:
-        raise SettingsError(
-            where="history url", found="it is no address", expected="such as http://localhost:8086"
+        return self._settle(
+            found, "the address of InfluxDB itself in history.url, with the right scheme, port and path"
         )
-    if parts.username is not None or parts.password is not None:
-        raise SettingsError(
-            where="history url", found="it holds a user", expected="give user and password as settings"
-        )
-    if ":" in settings.user:
-        raise SettingsError(where="history user", found="it holds a colon", expected="a name without one")
-    if not settings.database:
-        raise SettingsError(where="history database", found="it has no name", expected="such as hourmeter")
-    return settings.url
-
-
-def _error(body: bytes) -> str:
-    """The `error` (1.x, 3) or `message` (2.x) of an answer in InfluxDB's form, else empty."""
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return ""
-    if not isinstance(said, dict):
-        return ""
-    error = said.get("error") or said.get("message")
-    return error if isinstance(error, str) else ""
-
-
-def _quoted(name: str) -> str:
-    """An InfluxQL identifier."""
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'

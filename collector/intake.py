@@ -11,18 +11,21 @@ import logging
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from collector import batches, dead
+from collector.batches import Extent
 from collector.clocks import CEILING_MS, Heard, Tolerance, better, event_time
 from collector.inbound import Received
 from collector.privacy import mask
+from collector.replays import REPLAYED
 from collector.store import Append, Quarantined, Store
-from collector.streams import Stream, arrived, has_seen, superseded, synchronised
-from telemetry import control, envelope, messages, topics
-from telemetry.envelope import Envelope
+from collector.streams import Run, Stream
+from telemetry import control, messages, topics
+from telemetry.envelope import Envelope, Envelopes
 from telemetry.errors import MessageError, Unavailable
 from telemetry.records import Journaled, Record, Started, Tick
-from telemetry.times import to_ms
+from telemetry.told import Reader
 from telemetry.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,9 @@ _LINK_STATES = 8
 _TOPICS = 10_000
 """Topics that are remembered in parts."""
 _StreamKey = tuple[str, str]
+_Place = tuple[str, str, int]
+"""Publisher, stream and number."""
+_KINDS = frozenset(messages.KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +58,17 @@ class _Draft:
     position: int
     received_ms: int
     records: list[Record] = field(default_factory=list)
-    streams: dict[_StreamKey, Stream] = field(default_factory=dict)
+    runs: dict[_StreamKey, Run] = field(default_factory=dict)
+    extents: list[Extent] = field(default_factory=list)
     clocks: dict[_StreamKey, Heard] = field(default_factory=dict)
     retained: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    payloads: dict[tuple[str, str, int], bytes] = field(default_factory=dict)
     tallies: Counter[tuple[str, str]] = field(default_factory=Counter)
     quarantined: list[Quarantined] = field(default_factory=list)
     released: list[int] = field(default_factory=list)
+    replayed: list[tuple[int, int]] = field(default_factory=list)
     publishers: set[str] = field(default_factory=set)
+    copies: dict[_Place, bytes] | None = None
+    """Payloads of this commit by their place, once one of them has come again."""
 
 
 class Intake:
@@ -72,25 +81,47 @@ class Intake:
         self._clocks = {(c.publisher, c.boot): c for c in store.clocks()}
         self._retained = dict(store.retained())
         self._topics: dict[str, Topic] = {}
+        self._reader = Reader()
+        self._envelopes = Envelopes()
 
     def take(self, received: Sequence[Received], *, received_ms: int) -> Taken:
         """Decide and commit. Raises Unavailable when the disk cannot take it; then nothing has changed."""
         draft = _Draft(self._store.file.head(), received_ms)
         for message in received:
             self._take_one(draft, message)
+        for kind, count in batches.kinds(draft.records).items():
+            draft.tallies["received", kind] += count
         self._commit(draft)
         return Taken(frozenset(draft.publishers))
 
     def tick(self, at_ms: int) -> None:
-        """Write the collector's clock, and journal what a person released from quarantine."""
+        """Write the collector's clock, and journal what a person released or wants to go again."""
         draft = _Draft(self._store.file.head(), at_ms)
         for number, quarantined in self._store.quarantined(released_only=True):
-            message = replace(quarantined.message, position=draft.position + len(draft.records))
-            draft.records.append(replace(message, event_ms=min(message.event_ms, at_ms)))
+            message = quarantined.message._replace(position=draft.position + len(draft.records))
+            draft.records.append(message._replace(event_ms=min(message.event_ms, at_ms)))
             draft.released.append(number)
             draft.tallies["quarantined", message.topic.kind] -= 1
+        for message in dead.to_replay(self._store):
+            self._replay(draft, message)
+        draft.extents.extend(batches.extents(draft.records))
         draft.records.append(Tick(draft.position + len(draft.records), at_ms))
         self._commit(draft)
+
+    def _replay(self, draft: _Draft, message: Journaled) -> None:
+        """Journal the message of a dead letter once more."""
+        place, kind = message.envelope, message.topic.kind
+        again = dead.again(
+            message,
+            position=draft.position + len(draft.records),
+            at_ms=draft.received_ms,
+            sync=self._clock(draft, message.topic.publisher, place.boot) if place else None,
+            tolerance=self._tolerance,
+        )
+        draft.records.append(again)
+        draft.replayed.append((message.position, again.position))
+        draft.tallies["dead_lettered", kind] -= 1
+        draft.tallies[REPLAYED, kind] += 1
 
     def started(self, at_ms: int) -> None:
         """Write that the collector started."""
@@ -113,16 +144,15 @@ class Intake:
     # -- one message --------------------------------------------------------------------------------------
 
     def _take_one(self, draft: _Draft, received: Received) -> None:
-        if not received.topic:
-            self._refuse(draft, received, _NOWHERE, None, "a packet that MQTT cannot read")
-            return
+        topic = self._topics.get(received.topic)
+        if topic is None:
+            try:
+                topic = self._new_topic(received.topic)
+            except MessageError as error:
+                self._refuse(draft, received, _NOWHERE, None, error.reason)
+                return
         try:
-            topic = self._topic(received.topic)
-        except MessageError as error:
-            self._refuse(draft, received, _NOWHERE, None, error.reason)
-            return
-        try:
-            place = envelope.parse(received.properties)
+            place = self._envelopes.read(received.properties)
         except MessageError as error:
             self._refuse(draft, received, topic, None, error.reason)
             return
@@ -130,34 +160,36 @@ class Intake:
             self._take_sync(draft, received, topic)
         elif place is None:
             self._take_unsequenced(draft, received, topic)
+        elif self._run(draft, (topic.publisher, place.stream)).take(place.seq):
+            if draft.copies is not None:
+                draft.copies[topic.publisher, place.stream, place.seq] = received.payload
+            self._judge(draft, received, topic, place)
         else:
-            self._take_sequenced(draft, received, topic, place)
+            self._take_again(draft, received, topic, place)
 
-    def _topic(self, text: str) -> Topic:
-        """The parts of a topic; a fleet uses few of them again and again. Raises MessageError."""
-        topic = self._topics.get(text)
-        if topic is None:
-            topic = topics.parse(text)
-            if len(self._topics) >= _TOPICS:
-                self._topics.clear()
-            self._topics[text] = topic
+    def _new_topic(self, text: str) -> Topic:
+        """The parts of a topic, remembered: a fleet uses few of them again and again. Raises MessageError."""
+        if not text:
+            raise MessageError("a packet that MQTT cannot read")
+        topic = topics.parse(text)
+        if len(self._topics) >= _TOPICS:
+            self._topics.clear()
+        self._topics[text] = topic
         return topic
 
-    def _take_sequenced(self, draft: _Draft, received: Received, topic: Topic, place: Envelope) -> None:
-        draft.publishers.add(topic.publisher)
-        key = (topic.publisher, place.stream)
-        stream = draft.streams.get(key) or self._streams.get(key) or Stream(*key)
-        if has_seen(stream, place.seq):
-            self._take_again(draft, received, topic, place)
-            return
-        draft.streams[key] = arrived(stream, place.seq)
-        draft.payloads[*key, place.seq] = received.payload
-        self._judge(draft, received, topic, place)
+    def _run(self, draft: _Draft, key: _StreamKey) -> Run:
+        run = draft.runs.get(key)
+        if run is None:
+            run = draft.runs[key] = Run(self._streams.get(key) or Stream(*key))
+            draft.publishers.add(key[0])
+        return run
 
     def _take_again(self, draft: _Draft, received: Received, topic: Topic, place: Envelope) -> None:
         """A number that arrived before: the same message is a duplicate, another is put aside."""
         key = (topic.publisher, place.stream, place.seq)
-        first = draft.payloads.get(key)
+        if draft.copies is None:
+            draft.copies = _copies(draft)
+        first = draft.copies.get(key)
         if first is None:
             first = self._first_copy(key)
         kind = _counted(topic)
@@ -171,7 +203,7 @@ class Intake:
                 self._journaled(draft, received, topic, place),
             )
 
-    def _first_copy(self, key: tuple[str, str, int]) -> bytes | None:
+    def _first_copy(self, key: _Place) -> bytes | None:
         try:
             return self._store.copy_of(*key)
         except Unavailable as error:
@@ -196,35 +228,42 @@ class Intake:
 
     def _judge(self, draft: _Draft, received: Received, topic: Topic, place: Envelope | None) -> None:
         """A message that is new here."""
-        if topic.kind not in messages.KINDS:
+        if topic.kind not in _KINDS:
             draft.tallies["received", OTHER] += 1
             draft.tallies["privacy", OTHER] += 1
             return
         try:
-            message = messages.decode(received.payload)
+            told = self._reader.read(received.payload)
         except MessageError as error:
             self._refuse(draft, received, topic, place, error.reason)
             return
-        if message.body.kind != topic.kind:
-            reason = f"body is of kind {message.body.kind}, its topic says {topic.kind}"
+        if told.body.kind != topic.kind:
+            reason = f"body is of kind {told.body.kind}, its topic says {topic.kind}"
             self._refuse(draft, received, topic, place, reason)
             return
         event_ms, corrected = event_time(
-            observed_ms=None if message.observed_at is None else to_ms(message.observed_at),
-            mono_ms=None if place is None else place.mono_ms,
+            None if told.observed_us is None else told.observed_us // 1000,
+            None if place is None else place.mono_ms,
             received_ms=draft.received_ms,
             sync=None if place is None else self._clock(draft, topic.publisher, place.boot),
             tolerance=self._tolerance,
         )
-        position = draft.position + len(draft.records)
         journaled = Journaled(
-            position, topic, place, draft.received_ms, event_ms, corrected, received.payload
+            draft.position + len(draft.records),
+            topic,
+            place,
+            draft.received_ms,
+            event_ms,
+            corrected,
+            received.payload,
+            "",
+            told,
         )
         if event_ms > draft.received_ms + self._tolerance.ahead_ms:
-            late = replace(journaled, event_ms=min(event_ms, CEILING_MS))
+            late = journaled._replace(event_ms=min(event_ms, CEILING_MS))
             self._put_aside(draft, "its time is more than 5 minutes ahead", late)
         else:
-            self._journal(draft, journaled)
+            draft.records.append(journaled)
 
     def _clock(self, draft: _Draft, publisher: str, boot: str) -> Heard | None:
         return draft.clocks.get((publisher, boot)) or self._clocks.get((publisher, boot))
@@ -233,19 +272,15 @@ class Intake:
         self, draft: _Draft, received: Received, topic: Topic, place: Envelope | None, reason: str
     ) -> None:
         """Journal what cannot be read, masked; the history consumer makes a dead letter of it."""
-        self._journal(draft, replace(self._journaled(draft, received, topic, place), refusal=reason))
+        draft.records.append(self._journaled(draft, received, topic, place)._replace(refusal=reason))
 
     def _journaled(
         self, draft: _Draft, received: Received, topic: Topic, place: Envelope | None
     ) -> Journaled:
         """A message that nobody can read or that is put aside, as it is kept: masked."""
-        kind = replace(topic, kind=_counted(topic))
+        kind = topic._replace(kind=_counted(topic))
         position, at_ms = draft.position + len(draft.records), draft.received_ms
         return Journaled(position, kind, place, at_ms, at_ms, corrected=False, payload=mask(received.payload))
-
-    def _journal(self, draft: _Draft, message: Journaled) -> None:
-        draft.tallies["received", message.topic.kind] += 1
-        draft.records.append(message)
 
     def _put_aside(self, draft: _Draft, reason: str, message: Journaled) -> None:
         draft.tallies["received", message.topic.kind] += 1
@@ -265,26 +300,26 @@ class Intake:
         for lane in sync.streams:
             if lane.supersedes is not None:
                 self._supersede(draft, (publisher, lane.supersedes))
-            key = (publisher, lane.stream)
-            stream = draft.streams.get(key) or self._streams.get(key) or Stream(*key)
-            draft.streams[key] = synchronised(
-                stream, held_from=lane.held_from, sent_through=lane.sent_through
-            )
+            run = self._run(draft, (publisher, lane.stream))
+            run.synchronise(held_from=lane.held_from, sent_through=lane.sent_through)
 
     def _supersede(self, draft: _Draft, key: _StreamKey) -> None:
-        stream = draft.streams.get(key) or self._streams.get(key)
-        if stream is not None and not stream.superseded:
-            draft.streams[key] = superseded(stream)
+        known = draft.runs.get(key) or self._streams.get(key)
+        if known is not None and not self._run(draft, key).stream.superseded:
+            self._run(draft, key).supersede()
 
     def _commit(self, draft: _Draft) -> None:
+        streams = {key: run.stream for key, run in draft.runs.items()}
         self._store.append(
             Append(
                 records=tuple(draft.records),
+                extents=_extents(draft),
                 at_ms=draft.received_ms,
-                streams=tuple(draft.streams.values()),
+                streams=tuple(streams.values()),
                 tallies=draft.tallies,
                 quarantined=tuple(draft.quarantined),
                 released=tuple(draft.released),
+                replayed=tuple(draft.replayed),
                 clocks=tuple(draft.clocks.values()),
                 retained=tuple(draft.retained.items()),
             )
@@ -297,9 +332,23 @@ class Intake:
                 first.message.topic,
                 first.reason,
             )
-        self._streams.update(draft.streams)
+        self._streams.update(streams)
         self._clocks.update(draft.clocks)
         self._retained.update(draft.retained)
+
+
+def _extents(draft: _Draft) -> tuple[Extent, ...]:
+    spans = {key: run.span for key, run in draft.runs.items()}
+    return (*draft.extents, *(Extent(*key, *span) for key, span in spans.items() if span is not None))
+
+
+def _copies(draft: _Draft) -> dict[_Place, bytes]:
+    """The payloads that a draft holds by now, by their place; the first that came under a place counts."""
+    copies: dict[_Place, bytes] = {}
+    for message in (*draft.records, *(one.message for one in draft.quarantined)):
+        if isinstance(message, Journaled) and (place := message.envelope) is not None:
+            copies.setdefault((message.topic.publisher, place.stream, place.seq), message.payload)
+    return copies
 
 
 def _counted(topic: Topic) -> str:

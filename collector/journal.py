@@ -9,15 +9,21 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from collector.at_hand import AtHand
 from collector.consumers import Consumers
 from collector.cursors import Cursor, DeadLetter
 from collector.journal_file import JournalFile, Limits
 from collector.store import Store
-from telemetry.records import Record
+from telemetry.errors import MessageError
+from telemetry.records import Journaled, Record
+from telemetry.told import Reader
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
+READ_AGAIN = 10_000
+READ_AGAIN_BYTES = 4 << 20
+"""Records, and bytes of their payloads, that one consumer read from disk and another may want."""
 POLL_S = 0.05
 """How often a reader looks for records that another process has written, in real seconds."""
 
@@ -36,6 +42,8 @@ class Journal:
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="journal-write")
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="journal-read")
         self._appended = asyncio.Condition()
+        self._words = Reader()
+        self._read_again = AtHand(records=READ_AGAIN, size_bytes=READ_AGAIN_BYTES)
 
     @property
     def epoch(self) -> str:
@@ -57,8 +65,26 @@ class Journal:
         return await loop.run_in_executor(self._reading, _weathered, self._reader, work)
 
     async def read(self, position: int, *, limit: int) -> tuple[Record, ...]:
-        """At most `limit` records from a position on, in order."""
-        return await self._read(self._reader.read, position, limit=limit)
+        """At most `limit` records from a position on, in order, each payload read once for all consumers."""
+        return (
+            self._writer.written.read(position, limit=limit)
+            or self._read_again.read(position, limit=limit)
+            or await self._read(self._read_from_disk, position, limit=limit)
+        )
+
+    def _read_from_disk(self, position: int, *, limit: int) -> tuple[Record, ...]:
+        records = tuple(map(self._with_words, self._reader.read(position, limit=limit)))
+        self._read_again.add(records)
+        return records
+
+    def _with_words(self, record: Record) -> Record:
+        """The record with what its payload says, if it can be read."""
+        if not isinstance(record, Journaled) or record.refusal:
+            return record
+        try:
+            return record._replace(told=self._words.read(record.payload))
+        except MessageError:
+            return record  # its consumers find out by themselves, and count it
 
     async def head(self) -> int:
         """The position that the next record will get."""
@@ -70,7 +96,7 @@ class Journal:
 
     async def wait(self, position: int) -> None:
         """Return once there is a record at this position."""
-        while await self.head() <= position:
+        while self._writer.written.end <= position and await self.head() <= position:
             try:
                 async with asyncio.timeout(POLL_S), self._appended:
                     await self._appended.wait()

@@ -20,6 +20,8 @@ Tally = tuple[str, str]
 
 CONSUMERS = ("history", "rules")
 
+_LAYOUT = "2"
+"""The form of tables and batches."""
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE batch (
@@ -46,6 +48,9 @@ CREATE TABLE quarantine (
 CREATE TABLE dead (
     position INTEGER PRIMARY KEY, topic TEXT NOT NULL, kind TEXT NOT NULL, payload BLOB NOT NULL,
     reason TEXT NOT NULL);
+CREATE TABLE replay (
+    position INTEGER PRIMARY KEY, kind TEXT NOT NULL, again INTEGER) WITHOUT ROWID;
+CREATE INDEX replay_again ON replay (again);
 CREATE TABLE consumer (name TEXT PRIMARY KEY, epoch TEXT NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID;
 """
 
@@ -83,6 +88,7 @@ class JournalFile:
     def _create(self) -> None:
         """Lay the tables out unless they are there; looking takes no room on a full disk."""
         if self._is_laid_out():
+            self._check_layout()
             return
         self.db.execute("PRAGMA auto_vacuum=INCREMENTAL")
         self.db.execute("PRAGMA journal_mode=WAL")
@@ -93,12 +99,20 @@ class JournalFile:
                 self.db.execute(statement)
             epoch = self._new_epoch()
             self.db.executemany(
-                "INSERT INTO meta VALUES (?,?)", (("epoch", epoch), ("head", "0"), ("layout", "1"))
+                "INSERT INTO meta VALUES (?,?)", (("epoch", epoch), ("head", "0"), ("layout", _LAYOUT))
             )
             self.db.executemany("INSERT INTO consumer VALUES (?,?,0)", ((name, epoch) for name in CONSUMERS))
 
     def _is_laid_out(self) -> bool:
         return self.db.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").fetchone() is not None
+
+    def _check_layout(self) -> None:
+        if (layout := self._meta("layout")) != _LAYOUT:
+            raise SettingsError(
+                where=f"journal {self.path}",
+                found=f"it is laid out in form {layout}",
+                expected=f"form {_LAYOUT}: let the hourmeter that wrote it empty it, then move it away",
+            )
 
     def _meta(self, name: str) -> str:
         (value,) = self.db.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()

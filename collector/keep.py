@@ -12,17 +12,16 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Never, Protocol, TypeVar
 
 from collector.cursors import Cursor, CursorError, DeadLetter
 from collector.history import History, Marker, Misconfigured, Point, Refused, marker_point
 from collector.ingest import Patience
-from collector.points import points
+from collector.points import Points, points
 from telemetry.clock import Clock
 from telemetry.errors import MessageError, Unavailable
-from telemetry.messages import decode
 from telemetry.records import Journaled, Record
 
 log = logging.getLogger(__name__)
@@ -33,8 +32,11 @@ SECOND_MS = 1_000
 MINUTE_MS = 60_000
 NOWHERE = -1
 """Where a history without a marker stands."""
-RECORDS_AT_ONCE = 1_000
+RECORDS_AT_ONCE = 5_000
 """Journal records a write: enough for InfluxDB to be quick, few enough not to hold up the event loop."""
+FEW = 500
+GATHER_S = 0.1
+"""How long to wait for company after few records: a post and a commit serve all of it."""
 
 
 class JournalReading(Protocol):
@@ -77,27 +79,21 @@ class Batch:
     """Why a message, by its index, cannot be stored."""
 
 
-def sort_out(records: Sequence[Record]) -> Batch:
-    """Decode the messages among records; ticks and starts are passed over. Pure."""
+def sort_out(records: Sequence[Record], make: Callable[[Journaled], tuple[Point, ...]] = points) -> Batch:
+    """The messages among records as points; ticks and starts are passed over."""
     messages = tuple(record for record in records if isinstance(record, Journaled))
     found: list[Point] = []
     owners: list[int] = []
     faults: dict[int, str] = {}
     for index, record in enumerate(messages):
         try:
-            own = _read_points(record)
+            own = make(record)
         except MessageError as error:
             faults[index] = error.reason
         else:
-            found.extend(own)
-            owners.extend([index] * len(own))
+            found += own
+            owners += (index,) * len(own)
     return Batch(messages, tuple(found), tuple(owners), faults)
-
-
-def _read_points(record: Journaled) -> tuple[Point, ...]:
-    if record.refusal:
-        raise MessageError(record.refusal)
-    return points(record, decode(record.payload))
 
 
 def settle(batch: Batch, refused: Sequence[Refused]) -> tuple[Counter[str], tuple[DeadLetter, ...]]:
@@ -105,7 +101,8 @@ def settle(batch: Batch, refused: Sequence[Refused]) -> tuple[Counter[str], tupl
     faults = dict(batch.faults)
     for one in refused:
         faults.setdefault(batch.owners[one.index], f"history refused it: {one.reason}")
-    stored = Counter(m.topic.kind for index, m in enumerate(batch.messages) if index not in faults)
+    stored = Counter([m.topic.kind for m in batch.messages])
+    stored.subtract(batch.messages[index].topic.kind for index in faults)
     dead = (
         DeadLetter(m.position, str(m.topic), m.topic.kind, m.payload, faults[index])
         for index, m in enumerate(batch.messages)
@@ -127,6 +124,7 @@ class Keeper:
     """How often the history was found to have lost what had been written into it."""
     trouble: str = ""
     """Why nothing is stored now; empty while all is well."""
+    _points: Points = field(default_factory=Points)
     _marked: int | None = None
     """Where the last marker stands that was written or accepted; None: not yet looked at."""
     _trusted: bool = False
@@ -147,6 +145,8 @@ class Keeper:
             records = await self._persist(partial(self._read, position))
             if records:
                 position = await self._carry(records)
+                if len(records) < FEW:
+                    await self.patience.sleep(GATHER_S)
             else:
                 await self._persist(partial(self.journal.wait, position))
 
@@ -159,14 +159,19 @@ class Keeper:
 
     async def _carry(self, records: Sequence[Record]) -> int:
         """Store messages and move the cursor behind them; ticks alone move it with the next marker."""
-        batch = sort_out(records)
+        batch = sort_out(records, self._points.of)
         position = records[-1].position + 1
         if batch.messages:
             refused = await self._persist(partial(self.history.write, batch.points))
             stored, dead = settle(batch, refused)
             if dead:
                 first = dead[0]
-                log.error("%d dead letters; the first: %s: %s", len(dead), first.topic, first.reason)
+                log.error(
+                    "%d dead letters, see `hourmeter dead list`; the first: %s: %s",
+                    len(dead),
+                    first.topic,
+                    first.reason,
+                )
             await self._commit(position, stored=stored, dead=dead)
         return position
 

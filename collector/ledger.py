@@ -20,13 +20,15 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from collector import ledger_rows as rows
 from collector.cursors import Cursor
-from collector.ledger_file import BUSY_MS, Intent, LedgerFile
+from collector.ledger_file import LedgerFile
+from collector.ledger_server import LedgerDatabase, LedgerServer
+from collector.ledger_store import BUSY_MS, Intent, LedgerStore
 from collector.ledger_tables import INPUTS, PROGRESS
 from rules.inputs import DeskInput, Registry, RuleSet, read_input, write_input
 from rules.overview import FleetRow, UnclaimedRow, fleet_rows, unclaimed_rows
 from rules.state import Changes, Engineering, State, read_engineering, write_engineering
 from rules.tickets import Ticket, TicketEvent
-from telemetry.errors import SettingsError
+from telemetry.errors import SettingsError, Unavailable
 
 _CONSUMER: Final = "rules"
 _T = TypeVar("_T")
@@ -59,6 +61,19 @@ class LedgerInput:
     refused: str
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The ledger in figures, all of one moment."""
+
+    progress: Progress | None
+    counters: Mapping[str, int]
+    """Messages by outcome and kind, as `concluded:usage` and `failed:usage`."""
+    open_tickets: Mapping[tuple[str, str], int]
+    """By priority and kind."""
+    links: Mapping[str, int]
+    """Publishers by the state of their link."""
+
+
 class AnotherConcluderError(SettingsError):
     """The cursors moved under us: another process concludes on the same ledger."""
 
@@ -73,13 +88,15 @@ class AnotherConcluderError(SettingsError):
 class Ledger:
     """An open ledger; made by `open_ledger`."""
 
-    def __init__(self, file: LedgerFile, executor: ThreadPoolExecutor) -> None:
-        self._file = file
+    def __init__(self, store: LedgerStore, executor: ThreadPoolExecutor) -> None:
+        self._store = store
         self._executor = executor
+        self._in_doubt: Progress | None = None
+        """Where a commit led of which nobody said whether it was made: the server went away meanwhile."""
 
     async def _run(self, intent: Intent, work: Callable[[Connection], _T]) -> _T:
         def run() -> _T:
-            with self._file.transaction(intent) as connection:
+            with self._store.transaction(intent) as connection:
                 return work(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, run)
@@ -98,10 +115,16 @@ class Ledger:
         progress: Progress,
         applied: Sequence[Applied] = (),
     ) -> None:
-        """Write changes and both cursors in one transaction. Raises AnotherConcluderError, Unavailable."""
+        """Write changes and both cursors in one transaction. Raises AnotherConcluderError, Unavailable.
+
+        After Unavailable it may be asked again with the same changes, and more of them: what was committed
+        although nobody could say so is then recognised, and written once.
+        """
 
         def work(connection: Connection) -> None:
-            _advance(connection, changes.engineering, expected=expected, progress=progress)
+            found = _progress(connection)[0] if self._in_doubt else None
+            stands = found if found is not None and found == self._in_doubt else expected
+            _advance(connection, changes.engineering, expected=stands, progress=progress)
             rows.write_changes(connection, changes)
             for done in applied:
                 connection.execute(
@@ -114,7 +137,12 @@ class Ledger:
                     )
                 )
 
-        await self._run("write", work)
+        try:
+            await self._run("write", work)
+        except Unavailable:
+            self._in_doubt = progress
+            raise
+        self._in_doubt = None
 
     async def inputs_after(self, last: int, *, limit: int) -> tuple[LedgerInput, ...]:
         """Inputs beyond that id, in the order in which they were said. Raises Unavailable."""
@@ -186,6 +214,17 @@ class Ledger:
         """All devices that no asset claims. Raises Unavailable."""
         return unclaimed_rows((await self.load())[0])
 
+    async def summary(self) -> Summary:
+        """Where the rules stand, with what they counted and concluded. Raises Unavailable."""
+
+        def work(connection: Connection) -> Summary:
+            progress, engineering = _progress(connection)
+            return Summary(
+                progress, engineering.counters, rows.open_tickets(connection), rows.links(connection)
+            )
+
+        return await self._run("read", work)
+
     async def counters(self) -> Mapping[str, int]:
         """Messages by outcome and kind, as `concluded:usage` and `failed:usage`. Raises Unavailable."""
         _, engineering = await self._run("read", _progress)
@@ -197,16 +236,23 @@ class Ledger:
 
 
 @asynccontextmanager
-async def open_ledger(path: Path, *, busy_ms: int = BUSY_MS) -> AsyncIterator[Ledger]:
-    """The ledger of a file, created or brought up to date. Raises SettingsError if that cannot be."""
-    file = LedgerFile(path, busy_ms=busy_ms)
+async def open_ledger(place: Path | LedgerDatabase, *, busy_ms: int = BUSY_MS) -> AsyncIterator[Ledger]:
+    """The ledger of a file or database, created or brought up to date.
+
+    Raises SettingsError if that cannot be, Unavailable if the disk or the server is not to be had.
+    """
+    store: LedgerStore = (
+        LedgerFile(place, busy_ms=busy_ms)
+        if isinstance(place, Path)
+        else LedgerServer(place, busy_ms=busy_ms)
+    )
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger") as executor:
-        await loop.run_in_executor(executor, file.open)
         try:
-            yield Ledger(file, executor)
+            await loop.run_in_executor(executor, store.open)
+            yield Ledger(store, executor)
         finally:
-            await loop.run_in_executor(executor, file.close)
+            await loop.run_in_executor(executor, store.close)
 
 
 def _progress(connection: Connection) -> tuple[Progress | None, Engineering]:

@@ -6,26 +6,21 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from collector.ledger_store import Intent, bring_up_to_date, cause
 from telemetry.errors import SettingsError, Unavailable
 
-BUSY_MS: Final = 10_000
-"""How long a writer waits for another before it says that the ledger is locked."""
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
 )
-Intent = Literal["read", "write"]
 
 
 def _with_manners(engine: Engine, *, busy_ms: int) -> Engine:
@@ -52,33 +47,28 @@ class LedgerFile:
 
     def __init__(self, path: Path, *, busy_ms: int) -> None:
         self._path = path
-        self._engine = _with_manners(create_engine(f"sqlite:///{path}"), busy_ms=busy_ms)
+        self._engine = _with_manners(
+            create_engine(f"sqlite:///{path}", hide_parameters=True), busy_ms=busy_ms
+        )
 
     def open(self) -> None:
         """Create the file or bring it up to date. Raises SettingsError if that cannot be, Unavailable."""
-        config = Config()
-        config.set_main_option("script_location", "collector:migrations")
-        config.set_main_option("path_separator", "os")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._alone(), self._engine.connect().execution_options(intent="write") as connection:
-                config.attributes["connection"] = connection
-                with connection.begin():
-                    command.upgrade(config, "head")
-        except CommandError as error:
-            raise SettingsError(
-                where=f"ledger {self._path}",
-                found=f"it was made by another version of hourmeter ({error})",
-                expected="use that version or a newer one",
-            ) from error
+            with (
+                self._alone(),
+                self._engine.connect().execution_options(intent="write") as connection,
+                connection.begin(),
+            ):
+                bring_up_to_date(connection, where=f"ledger {self._path}")
         except OperationalError as error:
             raise Unavailable(
-                f"ledger {self._path}", why=_cause(error), advice="check its disk, then try again"
+                f"ledger {self._path}", why=cause(error), advice="check its disk, then try again"
             ) from error
         except (DatabaseError, OSError) as error:
             raise SettingsError(
                 where=f"ledger {self._path}",
-                found=_cause(error),
+                found=cause(error),
                 expected="name a file of ours, in a folder that this user may write to",
             ) from error
 
@@ -103,9 +93,5 @@ class LedgerFile:
             if type(error) not in {OperationalError, DatabaseError}:
                 raise  # a statement of ours is wrong
             raise Unavailable(
-                f"ledger {self._path}", why=_cause(error), advice="nothing is lost: it is tried again"
+                f"ledger {self._path}", why=cause(error), advice="nothing is lost: it is tried again"
             ) from error
-
-
-def _cause(error: Exception) -> str:
-    return str(error.orig) if isinstance(error, DatabaseError) else str(error)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, or_, select
+from sqlalchemy import Connection, Executable, Select, Table, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from collector.ledger_tables import (
@@ -28,13 +30,17 @@ Row = Mapping[str, object]
 
 def _put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert rows, or replace those of the same key."""
-    if not rows:
-        return
+    if rows:
+        connection.execute(_put_into(table, connection.dialect.name), list(rows))
+
+
+@cache
+def _put_into(table: Table, dialect: str) -> Executable:
+    """The statement of `_put`: made once for each table."""
     keys = [column.name for column in table.primary_key]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    put = dialect.insert(table)
+    put = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     fresh = {name: put.excluded[name] for name in table.columns.keys() if name not in keys}  # noqa: SIM118 - not a dict
-    connection.execute(put.on_conflict_do_update(index_elements=keys, set_=fresh), list(rows))
+    return put.on_conflict_do_update(index_elements=keys, set_=fresh)
 
 
 def _ticket_row(ticket: Ticket) -> Row:
@@ -79,7 +85,10 @@ def _write_registry(connection: Connection, assets: Sequence[RegisteredAsset]) -
 
 
 def write_changes(connection: Connection, changes: Changes) -> None:
-    """Write everything that changed; ended tickets before open ones, for one open ticket a cause."""
+    """Write everything that changed; ended tickets before open ones, for one open ticket a cause.
+
+    To write the same twice is to write it once.
+    """
     if changes.assets is not None:
         _write_registry(connection, changes.assets)
     if changes.rules is not None:
@@ -131,31 +140,37 @@ def write_changes(connection: Connection, changes: Changes) -> None:
     )
     _put(connection, TICKETS, [_ticket_row(ticket) for ticket in changes.tickets if not ticket.is_open])
     _put(connection, TICKETS, [_ticket_row(ticket) for ticket in changes.tickets if ticket.is_open])
-    if changes.events:
-        connection.execute(insert(TICKET_EVENTS), [event.model_dump() for event in changes.events])
+    _put(connection, TICKET_EVENTS, [event.model_dump() for event in changes.events])
+
+
+def _in_order(table: Table) -> Select[Any]:
+    """All rows by their key: the same in every database."""
+    return select(table).order_by(*table.primary_key)
 
 
 def read_state(connection: Connection, engineering: Engineering) -> State:
     """The engine's memory as last written; tickets that ended too long ago to matter stay in the file."""
     state = State(engineering=engineering)
-    for (document,) in connection.execute(select(ASSETS.c.document).order_by(ASSETS.c.id)):
-        asset = RegisteredAsset.model_validate_json(document)
+    for row in connection.execute(_in_order(ASSETS)):
+        asset = RegisteredAsset.model_validate_json(row.document)
         state.assets[asset.id] = asset
-    for (document,) in connection.execute(select(RULES.c.document)):
-        active = ActiveRule.model_validate_json(document)
+    for row in connection.execute(_in_order(RULES)):
+        active = ActiveRule.model_validate_json(row.document)
         state.rules[active.rule.id] = active
-    for row in connection.execute(select(DEVICES)):
+    for row in connection.execute(_in_order(DEVICES)):
         state.devices[row.protocol, row.namespace, row.identifier] = read_device(row.document)
-    for row in connection.execute(select(PUBLISHERS)):
+    for row in connection.execute(_in_order(PUBLISHERS)):
         state.publishers[row.name] = Publisher(row.name, LinkState(row.link), row.connection, row.at_ms)
-    for (document,) in connection.execute(select(RULE_STATES.c.document)):
-        standing = RuleState.model_validate_json(document)
+    for row in connection.execute(_in_order(RULE_STATES)):
+        standing = RuleState.model_validate_json(row.document)
         state.rule_states[standing.asset, standing.rule] = standing
     recent = or_(
         TICKETS.c.state.not_in([str(final) for final in FINAL_STATES]),
         TICKETS.c.closed_ms >= kept_from_ms(engineering),
     )
-    for (document,) in connection.execute(select(TICKETS.c.document).where(recent)):
+    for (document,) in connection.execute(
+        select(TICKETS.c.document).where(recent).order_by(TICKETS.c.number)
+    ):
         ticket = Ticket.model_validate_json(document)
         state.tickets[ticket.id] = ticket
     return state
@@ -178,3 +193,19 @@ def ticket(connection: Connection, ticket_id: str) -> tuple[Ticket, tuple[Ticket
     events = select(TICKET_EVENTS).where(TICKET_EVENTS.c.ticket == ticket_id).order_by(TICKET_EVENTS.c.number)
     told = tuple(TicketEvent.model_validate(dict(row)) for row in connection.execute(events).mappings())
     return Ticket.model_validate_json(document), told
+
+
+def open_tickets(connection: Connection) -> Mapping[tuple[str, str], int]:
+    """How many tickets are open, by priority and kind."""
+    query = (
+        select(TICKETS.c.priority, TICKETS.c.kind, func.count())
+        .where(TICKETS.c.state.not_in([str(final) for final in FINAL_STATES]))
+        .group_by(TICKETS.c.priority, TICKETS.c.kind)
+    )
+    return {(priority, kind): count for priority, kind, count in connection.execute(query)}
+
+
+def links(connection: Connection) -> Mapping[str, int]:
+    """How many publishers there are, by the state of their link."""
+    query = select(PUBLISHERS.c.link, func.count().label("publishers")).group_by(PUBLISHERS.c.link)
+    return {row.link: row.publishers for row in connection.execute(query)}

@@ -34,6 +34,8 @@ def encode(point: Point) -> bytes:
 
     Raises MessageError for a point that InfluxDB would refuse, drop or change.
     """
+    if point.line:
+        return point.line
     names = [name for name, _ in point.tags] + [name for name, _ in point.fields]
     words = [point.measurement, *names, *[value for _, value in point.tags]]
     if not (_PLAIN.fullmatch("".join(words)) and all(words)):

@@ -15,7 +15,7 @@ from collector.mqtt_claim import Claim
 from collector.mqtt_link import CONNECT, Link
 from collector.mqtt_settings import PACKET_LIMIT, MqttSettings
 from telemetry import topics
-from telemetry.errors import SettingsError, Unavailable
+from telemetry.errors import Unavailable
 
 _SUBSCRIBE_ID = 1
 _PUBLISHING_AT_ONCE = 32
@@ -55,22 +55,8 @@ class MqttInbound:
         host, port = self._settings.host, self._settings.port
         try:
             await asyncio.get_running_loop().create_connection(lambda: link, host, port, ssl=self._tls)
-        except ssl.SSLCertVerificationError as error:
-            raise SettingsError(
-                where=self._settings.broker,
-                found=f"its certificate is not trusted ({error.verify_message})",
-                expected="set broker.ca_file to the authority that signed it, host to a name it bears",
-            ) from error
-        except ssl.SSLError as error:
-            raise Unavailable(
-                self._settings.broker, why=f"no TLS ({error.reason})", advice="does this port speak TLS?"
-            ) from error
-        except OSError as error:
-            raise Unavailable(
-                self._settings.broker,
-                why=error.strerror or str(error),
-                advice="does it run, and are broker.host, broker.port and broker.tls right?",
-            ) from error
+        except OSError as error:  # ssl.SSLError is one
+            raise mqtt_settings.unreachable(self._settings, error) from error
 
 
 class MqttSession:

@@ -68,7 +68,10 @@ class Frames:
         buffer, start, size = self._buffer, 0, 0
         filled, self._filled = self._filled + nbytes, 0
         while start < filled:
-            size = frame_size(buffer, start, filled)
+            if filled - start > 2 and (low := buffer[start + 1]) >= 0x80 > (high := buffer[start + 2]):
+                size = (low & 0x7F | high << 7) + 3  # nearly all: two bytes of length
+            else:
+                size = frame_size(buffer, start, filled)
             if size > self._limit:
                 raise FramingError("packet larger than we take")
             if size == 0 or start + size > filled:

@@ -17,7 +17,7 @@ import mqtt5
 from collector import mqtt_codec
 from collector.inbound import Received
 from collector.mqtt_claim import Claim
-from collector.mqtt_codec import FramingError, Unreadable
+from collector.mqtt_codec import FramingError, Unreadable, is_publish
 from collector.mqtt_settings import (
     PACKET_LIMIT,
     MqttSettings,
@@ -146,14 +146,35 @@ class Link(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take apart what has come in: whole frames now, the last when more of it is here."""
         self._heard = True
+        inbox, sizes, read = self._inbox, list[int](), mqtt_codec.read_frame
         try:
             for frame in self._frames.cut(nbytes):
-                if self._lost:
-                    return
-                self._take(frame)
+                packet = read(frame)
+                message: Received | None
+                if type(packet) is mqtt5.PublishPacket and packet.packet_id != 0 and is_publish(frame[0]):
+                    message = Received(
+                        packet.topic,
+                        packet.payload,
+                        tuple(packet.user_properties),
+                        packet.retain,
+                        packet.packet_id,
+                    )
+                else:
+                    message = self._other(frame, packet)
+                    if self._lost:
+                        return
+                    if message is None:
+                        continue
+                if message.token is None and message.topic == self._claim.topic:
+                    self._heed_claim(message.payload)
+                    continue
+                inbox.append(message)
+                sizes.append(len(frame))
         except FramingError as error:
             self.fault(f"sends a {error}")
             return
+        finally:
+            self._window.add(sizes)
         if self._inbox:
             self._arrived.set()
             if nbytes < _SMALL_READ_BYTES and self._rest is None:
@@ -175,22 +196,12 @@ class Link(asyncio.BufferedProtocol):
 
     # What a frame means
 
-    def _take(self, frame: memoryview) -> None:
-        packet = mqtt_codec.read_frame(frame)
-        if not mqtt_codec.is_publish(frame[0]):
-            self._control(packet)
-            return
-        if isinstance(packet, mqtt5.PublishPacket) and packet.packet_id != 0:
-            message = Received(
-                packet.topic, packet.payload, tuple(packet.user_properties), packet.retain, packet.packet_id
-            )
-        else:
-            message = mqtt_codec.salvage(bytes(frame))
-        if message.token is None and message.topic == self._claim.topic:
-            self._heed_claim(message.payload)
-            return
-        self._inbox.append(message)
-        self._window.add(len(frame))
+    def _other(self, frame: memoryview, packet: mqtt5.Packet | Unreadable) -> Received | None:
+        """What is no readable message: a message all the same, or a packet of the protocol's own."""
+        if is_publish(frame[0]):
+            return mqtt_codec.salvage(bytes(frame))
+        self._control(packet)
+        return None
 
     def _control(self, packet: mqtt5.Packet | Unreadable) -> None:
         match packet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 
 import mqtt5
@@ -25,6 +26,8 @@ class MqttSettings:
     password: str = field(repr=False)
     password_from: str = "broker.password"  # noqa: S105 - where the password stands, not the password
     """Where the operator finds the password, for messages."""
+    user_from: str = "broker.user"
+    """Where the operator finds the user, likewise."""
     client_id: str = "hourmeter-collector"
     """Names the session: the same at every start, and one per journal."""
     session_expiry_s: int = 7 * DAY_S
@@ -75,6 +78,25 @@ def no_mqtt5(settings: MqttSettings) -> SettingsError:
     )
 
 
+def unreachable(settings: MqttSettings, error: OSError) -> HourmeterError:
+    """What it means that there is no connection, or no TLS on it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return SettingsError(
+            where=settings.broker,
+            found=f"its certificate is not trusted ({error.verify_message})",
+            expected="set broker.ca_file to the authority that signed it, broker.host to a name it bears",
+        )
+    if isinstance(error, ssl.SSLError):
+        return Unavailable(
+            settings.broker, why=f"no TLS ({error.reason})", advice="does this port speak TLS?"
+        )
+    return Unavailable(
+        settings.broker,
+        why=error.strerror or str(error),
+        advice="does it run, and are broker.host, broker.port and broker.tls right?",
+    )
+
+
 def connect_refused(settings: MqttSettings, answer: mqtt5.ConnAckPacket) -> HourmeterError:
     """What a CONNACK other than success means (MQTT 5, 3.2.2.2): mended by the operator, or by waiting."""
     code = mqtt5.ConnAckReasonCode
@@ -89,7 +111,7 @@ def connect_refused(settings: MqttSettings, answer: mqtt5.ConnAckPacket) -> Hour
             return SettingsError(
                 where=settings.broker,
                 found=f"refuses user {settings.user!r} ({reason})",
-                expected=f"check broker.user, the password in {settings.password_from}, "
+                expected=f"check {settings.user_from}, the password in {settings.password_from}, "
                 "and that the broker's password file knows them",
             )
         case code.UNSUPPORTED_PROTOCOL_VERSION:
@@ -118,13 +140,19 @@ def subscribe_refused(settings: MqttSettings, answer: mqtt5.SubAckPacket) -> Set
     )
     for (topic, qos), granted in zip(wanted, answer.reason_codes, strict=True):
         if granted != qos:
-            return SettingsError(
-                where=settings.broker,
-                found=f"refuses {settings.user!r} the subscription of {topic} "
-                f"with QoS {qos.value} ({_words(granted, answer.reason_str)})",
-                expected=f"its access list (ACL) needs `topic read {topic}` for this user",
-            )
+            return reading_refused(settings, topic, granted, answer.reason_str)
     return None
+
+
+def reading_refused(
+    settings: MqttSettings, topic: str, granted: mqtt5.SubAckReasonCode, said: str | None
+) -> SettingsError:
+    """A subscription that is not granted as it was asked for."""
+    return SettingsError(
+        where=settings.broker,
+        found=f"refuses {settings.user!r} the subscription of {topic} ({_words(granted, said)})",
+        expected=f"its access list (ACL) needs `topic read {topic}` for this user",
+    )
 
 
 def publish_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 
 
 class Window:
@@ -15,10 +16,10 @@ class Window:
         self._bytes = 0
         self._full = False
 
-    def add(self, size: int) -> None:
-        """Count one message of so many bytes."""
-        self._sizes.append(size)
-        self._bytes += size
+    def add(self, sizes: Collection[int]) -> None:
+        """Count messages of so many bytes each."""
+        self._sizes.extend(sizes)
+        self._bytes += sum(sizes)
 
     def drop(self, count: int) -> None:
         """Forget so many messages, the oldest first."""

@@ -32,34 +32,117 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from collector.history import FieldValue, Point
+from collector.lineprotocol import encode
 from telemetry.errors import MessageError
-from telemetry.messages import Alarm, Body, Fault, Identity, Message, Metrics, Status, Usage
+from telemetry.messages import Alarm, Body, Fault, Identity, Metrics, Status, Usage
 from telemetry.records import Journaled
+from telemetry.times import iso
+from telemetry.told import Told
+from telemetry.topics import Topic
 
 Tags = tuple[tuple[str, str], ...]
 Fields = tuple[tuple[str, FieldValue], ...]
 
 _FRACTION = 1_000_000
 """Nanoseconds in a millisecond: room for as many messages of one device and kind."""
+_REMEMBERED = 20_000
+_Shape = tuple[Topic, int, int, bool]
+"""Topic, identities of alias and body, and whether the message came without an envelope."""
 
 
-def points(record: Journaled, message: Message) -> tuple[Point, ...]:
+class _Form(NamedTuple):
+    """A point without its time and what its device's clock says, and its line until there."""
+
+    measurement: str
+    tags: Tags
+    fields: Fields
+    line: bytes
+
+
+def points(record: Journaled) -> tuple[Point, ...]:
     """The points of a message; the first one carries the body's own measurement.
 
-    Raises MessageError for a message that contradicts its topic, or tells a meter or quantity twice.
+    Raises MessageError for a message that cannot be read, contradicts its topic, or tells a meter or
+    quantity twice.
     """
-    body = message.body
-    if record.topic.kind != body.kind:
-        raise MessageError(f"the payload is of kind {body.kind}, its topic says {record.topic.kind}")
+    told = record.read()
     time_ns = _time_ns(record)
     who: Tags = (("publisher", record.topic.publisher), ("device", record.topic.device))
-    source = _source(record, message)
+    source = _source(record, told)
     return tuple(
-        Point(measurement, who + tags, fields + source, time_ns) for measurement, tags, fields in _rows(body)
+        Point(measurement, who + tags, fields + source, time_ns)
+        for measurement, tags, fields in _rows(told.body)
     )
+
+
+class Points:
+    """Makes points of many messages: what differs from an earlier message in its time alone is made once.
+
+    The answer is that of `points`, each point with its line at hand; what is remembered is bounded.
+    """
+
+    def __init__(self, *, remember: int = _REMEMBERED) -> None:
+        self._remember = remember
+        self._known: dict[_Shape, tuple[Told, tuple[_Form, ...]]] = {}
+
+    def of(self, record: Journaled) -> tuple[Point, ...]:
+        """The points of a message. Raises MessageError as `points` does."""
+        told = record.told
+        if told is None or record.corrected or record.refusal:
+            return points(record)
+        alias, _, device_time, body = told
+        shape = (record.topic, id(alias), id(body), record.envelope is None)
+        known = self._known.get(shape)
+        forms = self._new_forms(record, shape) if known is None else known[1]
+        if not forms:
+            return points(record)
+        time_ns = _time_ns(record)
+        if device_time is None:
+            return tuple(
+                [
+                    Point(form.measurement, form.tags, form.fields, time_ns, b"%b %d" % (form.line, time_ns))
+                    for form in forms
+                ]
+            )
+        at = device_time.isoformat()
+        own = (("device_time", at),)
+        line = b'%b,device_time="%b" %d'
+        return tuple(
+            [
+                Point(
+                    form.measurement,
+                    form.tags,
+                    form.fields + own,
+                    time_ns,
+                    line % (form.line, at.encode(), time_ns),
+                )
+                for form in forms
+            ]
+        )
+
+    def _new_forms(self, record: Journaled, shape: _Shape) -> tuple[_Form, ...]:
+        """The forms of a message, none if line protocol cannot hold it.
+
+        They are remembered beside what the message says, so that nothing else takes its identity.
+        """
+        told = record.read()._replace(device_time=None)
+        made = points(record._replace(told=told))
+        try:
+            forms = tuple(map(_form, made))
+        except MessageError:
+            forms = ()  # the history says which of its points it cannot hold
+        if len(self._known) >= self._remember:
+            self._known.clear()
+        self._known[shape] = (told, forms)
+        return forms
+
+
+def _form(point: Point) -> _Form:
+    line, _, _ = encode(point).rpartition(b" ")
+    return _Form(point.measurement, point.tags, point.fields, line)
 
 
 def _time_ns(record: Journaled) -> int:
@@ -67,19 +150,19 @@ def _time_ns(record: Journaled) -> int:
     return record.event_ms * _FRACTION + fraction % _FRACTION
 
 
-def _source(record: Journaled, message: Message) -> Fields:
+def _source(record: Journaled, told: Told) -> Fields:
     fields: Fields = (("corrected", record.corrected), ("sequenced", record.envelope is not None))
-    if message.alias is not None:
+    if told.alias is not None:
         fields += (
-            ("alias_protocol", message.alias.protocol),
-            ("alias_namespace", message.alias.namespace),
-            ("alias_identifier", message.alias.identifier),
-            ("alias_strength", message.alias.strength.value),
+            ("alias_protocol", told.alias.protocol),
+            ("alias_namespace", told.alias.namespace),
+            ("alias_identifier", told.alias.identifier),
+            ("alias_strength", told.alias.strength.value),
         )
-    if message.device_time is not None:
-        fields += (("device_time", message.device_time.isoformat()),)
-    if record.corrected and message.observed_at is not None:
-        fields += (("observed_at", message.observed_at.isoformat()),)
+    if told.device_time is not None:
+        fields += (("device_time", told.device_time.isoformat()),)
+    if record.corrected and told.observed_us is not None:
+        fields += (("observed_at", iso(told.observed_us // 1000)),)
     return fields
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from collector import batches
+from collector import batches, replays
+from collector.at_hand import AtHand
 from collector.clocks import Heard
 from collector.journal_file import JournalFile, Tally
 from collector.streams import Stream
@@ -25,6 +26,9 @@ _READ_LAST = 16
 """Batches whose payloads are kept at hand to recognise duplicates."""
 _READERS = 4
 """Readers of one store for which the rest of a batch is kept at hand."""
+_AT_HAND = 10_000
+_AT_HAND_BYTES = 4 << 20
+"""Records, and bytes of their payloads, for consumers that keep up: some seconds of a busy province."""
 _QUARANTINED = "reason, publisher, device, kind, stream, seq, boot, mono_ms, received_ms, event_ms, payload"
 
 
@@ -42,10 +46,14 @@ class Append:
 
     records: tuple[Record, ...]
     at_ms: int
+    extents: tuple[batches.Extent, ...] = ()
+    """Of each stream the span of its numbers that stands in the records."""
     streams: tuple[Stream, ...] = ()
     tallies: Mapping[Tally, int] = field(default_factory=dict)
     quarantined: tuple[Quarantined, ...] = ()
     released: tuple[int, ...] = ()
+    replayed: tuple[tuple[int, int], ...] = ()
+    """Dead letters that go again: the position before, the position now."""
     clocks: tuple[Heard, ...] = ()
     retained: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Checksums of retained messages without an envelope, by topic."""
@@ -57,6 +65,8 @@ class Store:
     def __init__(self, file: JournalFile) -> None:
         self.file = file
         self._db = file.db
+        self.written = AtHand(records=_AT_HAND, size_bytes=_AT_HAND_BYTES)
+        """What was appended last, as it was read when it came in."""
         self._left: dict[int, tuple[Record, ...]] = {}
         self._read_last: dict[int, Mapping[tuple[str, str, int], bytes]] = {}
 
@@ -72,6 +82,7 @@ class Store:
             self._put_streams(append.streams)
             self.file.count(append.tallies)
             self._put_aside(append)
+            replays.done(self.file, append.replayed)
             self._db.executemany(
                 "INSERT OR REPLACE INTO clock VALUES (?,?,?,?)",
                 ((c.publisher, c.boot, c.received_ms, c.mono_ms) for c in append.clocks),
@@ -80,6 +91,7 @@ class Store:
                 "INSERT OR REPLACE INTO retained VALUES (?,?)",
                 ((topic, orjson.dumps(crcs).decode()) for topic, crcs in append.retained),
             )
+        self.written.add(append.records)
 
     def _put_batch(self, append: Append, blob: bytes) -> None:
         first, head = append.records[0].position, self.file.head()
@@ -103,10 +115,7 @@ class Store:
         self._db.execute("UPDATE meta SET value=? WHERE name='head'", (str(first + len(append.records)),))
         self._db.executemany(
             "INSERT INTO extent VALUES (?,?,?,?,?)",
-            (
-                (e.publisher, e.stream, e.first_seq, first, e.last_seq)
-                for e in batches.extents(append.records)
-            ),
+            ((e.publisher, e.stream, e.first_seq, first, e.last_seq) for e in append.extents),
         )
 
     def _put_streams(self, streams: Iterable[Stream]) -> None:

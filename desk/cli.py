@@ -22,8 +22,12 @@ from adapters import decode as decoding
 from adapters import registry
 from collector.journal_file import lock
 from desk import settings
+from desk.cli_config import config
+from desk.cli_dead import dead
+from desk.cli_usage import usage
 from desk.clock import system_clock
-from desk.terminal import complain, log_to_stderr, say, table
+from desk.options import Json, SettingsFile, chosen, chosen_file
+from desk.terminal import complain, say, table
 from telemetry.errors import HourmeterError, MessageError, SettingsError, Unavailable
 from telemetry.times import iso
 
@@ -43,17 +47,10 @@ quarantine = typer.Typer(help="Messages put aside: list, release.", no_args_is_h
 app.add_typer(tickets, name="tickets")
 app.add_typer(rules, name="rules")
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(dead, name="dead")
+app.add_typer(config, name="config")
+app.command("usage")(usage)
 
-SettingsFile = Annotated[
-    Optional[Path],
-    typer.Option(
-        "--settings",
-        "-s",
-        envvar="HOURMETER_SETTINGS",
-        help="Settings file; hourmeter.toml of this folder if there is one.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more than warnings.")]
 
 PIECE = 65_536
@@ -79,10 +76,12 @@ def exit_code(error: HourmeterError) -> int:
             return 3
 
 
-def _load(file: Path | None) -> settings.Settings:
-    if file is None and Path("hourmeter.toml").exists():
-        file = Path("hourmeter.toml")
-    return settings.load(file)
+def _named(error: SettingsError, file: Path | None) -> SettingsError:
+    """The error with the settings file that it is to be mended in."""
+    origin = chosen_file(file)
+    if origin is None:
+        return error
+    return SettingsError(where=f"{origin}: {error.where}", found=error.found, expected=error.expected)
 
 
 async def _until_signal(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
@@ -105,13 +104,18 @@ async def _until_signal(work: Coroutine[Any, Any, None], stopping: asyncio.Event
 
 def _serve(file: Path | None, *names: str, verbose: bool) -> None:
     from desk.compose import Part, run, site_of
+    from desk.logs import log_to_stderr
 
-    log_to_stderr(verbose=verbose)
+    site_settings = chosen(file)
+    log_to_stderr(site_settings.log, verbose=verbose)
     parts = frozenset(map(Part, names)) or frozenset(Part)
 
     async def work() -> str:
-        site = site_of(_load(file), system_clock(), parts)
-        await _until_signal(run(site, parts), site.stopping)
+        site = site_of(site_settings, system_clock(), parts)
+        try:
+            await _until_signal(run(site, parts), site.stopping)
+        except SettingsError as error:
+            raise _named(error, file) from error
         return site.not_acknowledging
 
     if trouble := asyncio.run(work()):
@@ -169,8 +173,9 @@ def demo(
     """Show the whole line at work with simulated ventilators and a fast clock."""
     from desk.demo import DemoOptions
     from desk.demo import run as run_demo
+    from desk.logs import log_to_stderr
 
-    log_to_stderr(verbose=False)
+    log_to_stderr(settings.Log())
     options = DemoOptions(
         seconds=seconds, rate=rate, ventilators=ventilators, folder=folder, port=port, quiet=as_json
     )
@@ -197,7 +202,7 @@ def decode(
         if line.kind is decoding.LineKind.BODY:
             say(line.text)
         else:
-            refused = True
+            refused = refused or line.kind is decoding.LineKind.REFUSAL
             complain(line.text)
     if refused:
         raise typer.Exit(1)
@@ -224,7 +229,7 @@ def accounting(file: SettingsFile = None, as_json: Json = False) -> None:
     """Show where every message is."""
     from desk import reading
 
-    found = asyncio.run(reading.accounting(_load(file)))
+    found = asyncio.run(reading.accounting(chosen(file)))
     if as_json:
         say(json.dumps(asdict(found) | {"unaccounted": found.total.unaccounted}, indent=2))
     else:
@@ -253,7 +258,7 @@ def devices(file: SettingsFile = None, as_json: Json = False) -> None:
     """List assets and what was last heard of them, then the devices that nobody has claimed."""
     from desk import reading
 
-    fleet, unclaimed = asyncio.run(reading.devices(_load(file)))
+    fleet, unclaimed = asyncio.run(reading.devices(chosen(file)))
     if as_json:
         say(
             json.dumps(
@@ -307,7 +312,7 @@ def list_tickets(
     """List open tickets."""
     from desk import reading
 
-    found = asyncio.run(reading.tickets(_load(file), closed_too=everything))
+    found = asyncio.run(reading.tickets(chosen(file), closed_too=everything))
     if as_json:
         say(json.dumps([ticket.model_dump(mode="json") for ticket in found], indent=2))
         return
@@ -335,7 +340,7 @@ def show(number: Annotated[str, typer.Argument(help="Ticket id.")], file: Settin
     from desk import reading
     from rules.explain import sentences
 
-    ticket, events = asyncio.run(reading.ticket(_load(file), number))
+    ticket, events = asyncio.run(reading.ticket(chosen(file), number))
     say(f"{ticket.id}  {ticket.priority}  {ticket.kind}  {ticket.state}")
     for sentence in sentences(ticket):
         say(f"  {sentence}")
@@ -364,7 +369,7 @@ def close(
     from rules.inputs import CloseTicket
 
     wish = CloseTicket(at_ms=system_clock().now_ms(), ticket=number, by=by or _me(), reading=hours, note=note)
-    say(asyncio.run(reading.tell(_load(file), wish)))
+    say(asyncio.run(reading.tell(chosen(file), wish)))
 
 
 def _me() -> str:
@@ -392,9 +397,9 @@ def test_rules(
     from rules.lint import lint
     from rules.stories import run_stories
 
-    chosen = list(folders or ())
-    files = [one for folder in (chosen or _load(file).rules.folders) for one in folder_files(folder)]
-    if not chosen:
+    named = list(folders or ())
+    files = [one for folder in (named or chosen(file).rules.folders) for one in folder_files(folder)]
+    if not named:
         files = [*library_files(), *files]
     findings = lint(files)
     for finding in findings:
@@ -430,7 +435,7 @@ def list_quarantine(file: SettingsFile = None) -> None:
             iso(one.message.event_ms),
             iso(one.message.received_ms),
         ]
-        for number, one in reading.quarantined(_load(file))
+        for number, one in reading.quarantined(chosen(file))
     ]
     table(["number", "reason", "topic", "its time", "received"], rows)
 
@@ -442,7 +447,7 @@ def release(
     """Let a message go on after all; the collector takes it with its next tick."""
     from desk import reading
 
-    reading.release(_load(file), number)
+    reading.release(chosen(file), number)
     say(f"message {number} goes on when the collector ticks")
 
 
@@ -455,9 +460,9 @@ def rewind(
     """Set a consumer of the journal back, while the collector is stopped."""
     from desk import reading
 
-    chosen = _load(file)
-    with lock(chosen.journal.folder):
-        taken = asyncio.run(reading.rewind(chosen, consumer, position))
+    site_settings = chosen(file)
+    with lock(site_settings.journal.folder):
+        taken = asyncio.run(reading.rewind(site_settings, consumer, position))
     say(f"{consumer} goes on from position {taken}")
 
 
@@ -466,6 +471,6 @@ def restored(file: SettingsFile = None) -> None:
     """Tell that the journal was restored from a backup: publishers send their tails again."""
     from desk import reading
 
-    chosen = _load(file)
-    with lock(chosen.journal.folder):
-        say(f"the journal begins epoch {reading.restored(chosen)}")
+    site_settings = chosen(file)
+    with lock(site_settings.journal.folder):
+        say(f"the journal begins epoch {reading.restored(site_settings)}")

@@ -17,34 +17,39 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from fastapi import APIRouter
 
 from adapters import registry
 from adapters.host import mqtt as host_mqtt
-from adapters.host.host import DeviceSettings, Host, HostSettings, Replay, Tcp, open_host
+from adapters.host.host import DeviceSettings, Host, HostSettings, Replay, SerialPort, Tcp, open_host
 from adapters.host.lanes import Room
 from adapters.host.link import Link
 from adapters.host.pace import Pace
 from collector.clocks import Tolerance
 from collector.conclude import conclude, sync_registry
-from collector.embedded import EmbeddedHistory
-from collector.history import History
 from collector.inbound import Inbound
-from collector.influx import InfluxHistory, InfluxSettings
 from collector.ingest import Ingest, Patience
 from collector.journal import Journal, open_journal
 from collector.journal_file import Limits, lock
 from collector.keep import Keeper
-from collector.ledger import open_ledger
+from collector.ledger import Ledger
 from collector.mqtt import MqttInbound
 from collector.mqtt_settings import MqttSettings
 from collector.together import together
-from desk import page, reading, wall
+from desk import health, page, reading, wall
 from desk.bus import Bus, BusInbound, BusLink
 from desk.clock import system_clock
 from desk.fleet import registry_of, rules_of
+from desk.gateways import gateway_of
+from desk.histories import check_days, history_of
+from desk.journal_clock import clock_behind, newest_ms
+from desk.ledgers import opened_ledger
+from desk.live_stream import Readers
+from desk.server import serve
 from desk.settings import Device, Settings
-from desk.views import Fleet
+from desk.vitals import Running, Watch, Watched
 from telemetry.clock import Clock
 from telemetry.errors import SettingsError
 
@@ -94,11 +99,24 @@ class Site:
     """Real seconds for which the collector goes on after the adapters, to carry what is pending."""
     ingest: Ingest | None = None
     """The collector's receiving side while it runs in this process, and after it has ended."""
+    keeper: Keeper | None = None
+    """The history consumer likewise."""
+    inbound: Watched | None = None
+    """The collector's connection likewise."""
+    ledger: Ledger | None = None
+    """The ledger while rules or page of this process have it open."""
+    adapters: Host | None = None
+    """The adapter host while it runs in this process."""
 
     @property
     def not_acknowledging(self) -> str:
         """Why the collector takes nothing; empty when all is well, or it is another process."""
         return self.ingest.stopped if self.ingest else ""
+
+    @property
+    def history_trouble(self) -> str:
+        """Why nothing is stored; empty likewise."""
+        return self.keeper.trouble if self.keeper else ""
 
 
 def patience(site: Site) -> Patience:
@@ -123,7 +141,8 @@ async def _open_journal(settings: Settings) -> AsyncIterator[Journal]:
         journal.close()
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
+def broker_tls(settings: Settings) -> ssl.SSLContext | None:
+    """Whom the broker's certificate must be signed by; None without TLS. Raises SettingsError."""
     broker = settings.broker
     if not broker.tls:
         return None
@@ -150,7 +169,7 @@ def _inbound(site: Site) -> Inbound:
             session_expiry_s=int(broker.session_days * DAY_S),
         ),
         run=f"{system_clock().now_ms():014}-{secrets.token_hex(4)}",
-        tls=_tls(site.settings),
+        tls=broker_tls(site.settings),
     )
 
 
@@ -176,79 +195,115 @@ def _required(value: str | None, where: str, expected: str) -> str:
     return value
 
 
-def _history(settings: Settings) -> History:
-    if settings.history.store == "embedded":
-        return EmbeddedHistory(settings.history.file)
-    return InfluxHistory(
-        InfluxSettings(
-            url=settings.history.url,
-            database=settings.history.database,
-            user=settings.history.user,
-            password=settings.history.secret("history") or "",
-        )
-    )
-
-
 # -- the parts ----------------------------------------------------------------------------------------------
 
 
 async def collect(site: Site, journal: Journal) -> None:
     """Receive, journal, acknowledge; and carry into history."""
-    history = _history(site.settings)
+    check_days(site.settings)
+    await _look_at_clock(site, journal)
+    history = history_of(site.settings.history, clock=site.clock)
+    site.inbound = Watched(_inbound(site))
     site.ingest = ingest = Ingest(
         journal,
-        _inbound(site),
+        site.inbound,
         site.clock,
         patience(site),
         retention_days=site.settings.journal.retention_days,
         tolerance=Tolerance().at_rate(site.clock_rate),
     )
-    keeper = Keeper(journal, history, site.clock, patience(site))
+    site.keeper = keeper = Keeper(journal, history, site.clock, patience(site))
     try:
         await together(ingest.run(), keeper.run())
     finally:
         await history.close()
 
 
+async def _look_at_clock(site: Site, journal: Journal) -> None:
+    """Say when the clock stands before what was journaled; the collector takes all that it can meanwhile."""
+    newest = await journal.write(newest_ms, journal.store)
+    folder = site.settings.journal.folder
+    if newest and (behind := clock_behind(newest, now_ms=site.clock.now_ms(), journal=folder)):
+        log.error("%s", behind)
+
+
 async def conclude_tickets(site: Site, journal: Journal) -> None:
     """Let the rules conclude tickets from the journal."""
-    async with open_ledger(site.settings.ledger.file) as ledger:
+
+    async def say(ledger: Ledger) -> None:
         now_ms = site.clock.now_ms()
         await sync_registry(
             ledger, registry_of(site.settings, at_ms=now_ms), rules_of(site.settings, at_ms=now_ms)
         )
+
+    async with opened_ledger(site.settings, patience(site), first=say) as ledger:
+        site.ledger = site.ledger or ledger
         await conclude(
             journal, ledger, clock=system_clock(), rng=site.rng, passed=partial(journal.passed, "rules")
         )
 
 
-async def show(site: Site) -> None:
+def _health(site: Site, parts: frozenset[Part]) -> APIRouter:
+    """How those who watch over this process see it."""
+    by_part = {Part.COLLECT: "ingest", Part.CONCLUDE: "ledger", Part.DESK: "ledger"}
+    expected = {name for part, name in by_part.items() if part in parts} or {"host"}
+    watch = Watch(
+        site.settings,
+        lambda: Running(site.ingest, site.inbound, site.keeper, site.ledger, site.adapters),
+        keeps_journal=parts != {Part.ADAPT},
+        expected=tuple(sorted(expected)),
+        now_ms=site.clock.now_ms,
+        clock_rate=site.clock_rate,
+    )
+    return health.router(watch, lag_s=site.settings.health.lag_s)
+
+
+async def be_watched(site: Site, parts: frozenset[Part], *, port: int) -> None:
+    """Answer those who watch over a process that has no page."""
+    await serve(
+        health.app(_health(site, parts)),
+        host=site.settings.health.host,
+        port=port,
+        on_ready=lambda address: log.warning("health is told at %shealthz, readyz and metrics", address),
+        table="health",
+    )
+
+
+async def show(site: Site, parts: frozenset[Part]) -> None:
     """Serve the page."""
     settings = site.settings
-    async with open_ledger(settings.ledger.file) as ledger:
-
-        async def fleet() -> Fleet:
-            return await wall.fleet(
-                settings,
-                ledger,
-                now_ms=site.clock.now_ms(),
-                note=site.note,
-                not_acknowledging=site.not_acknowledging,
-            )
-
-        await page.serve(
-            page.app(fleet, refresh_s=settings.desk.refresh_s),
+    async with opened_ledger(settings, patience(site)) as ledger:
+        site.ledger = ledger
+        readers = Readers()
+        source = wall.source(
+            settings,
+            ledger,
+            clock=site.clock,
+            clock_rate=site.clock_rate,
+            note=site.note,
+            troubles=lambda: wall.Troubles(site.not_acknowledging, site.history_trouble),
+        )
+        await serve(
+            page.app(
+                source,
+                refresh_s=settings.desk.refresh_s,
+                readers=readers,
+                routers=(_health(site, parts),),
+            ),
             host=settings.desk.host,
             port=settings.desk.port,
             on_ready=site.on_ready,
+            on_stop=readers.ending.set,
         )
 
 
 async def adapt(site: Site) -> None:
     """Read the devices until the site stops."""
     settings = site.settings
-    if not settings.device:
-        raise SettingsError(where="device", found="none is set", expected="a [[device]] for each to be read")
+    if not settings.device and not settings.gateway:
+        raise SettingsError(
+            where="device", found="none is set", expected="a [[device]] for each to be read, or a [[gateway]]"
+        )
     publisher = settings.host.publisher
     if site.bus is None:
         publisher = _required(publisher, "host.publisher", "the MQTT user of this adapter host")
@@ -257,6 +312,7 @@ async def adapt(site: Site) -> None:
             publisher=publisher or "local",
             outbox=settings.host.outbox,
             devices=tuple(map(_device, settings.device)),
+            gateways=tuple(map(gateway_of, settings.gateway)),
             room=Room(max_bytes=settings.host.outbox_cap_mib * MIB, tail_hours=settings.host.tail_hours),
             pace=Pace(window=settings.host.window),
         ),
@@ -266,6 +322,7 @@ async def adapt(site: Site) -> None:
         rng=site.rng,
         machine=machine(),
     ) as host:
+        site.adapters = host
         await _until_stopped(site, host)
 
 
@@ -287,14 +344,35 @@ async def _until_stopped(site: Site, host: Host) -> None:
 
 
 def _device(device: Device) -> DeviceSettings:
-    if device.replay is None and not (device.host and device.port):
-        raise SettingsError(
-            where=f"device {device.name!r}",
-            found="has neither host and port nor replay",
-            expected="host and port of the device or its serial-device server, or replay of a capture file",
+    return DeviceSettings(device.name, device.protocol, reached(device), device.poll_s)
+
+
+def reached(device: Device) -> Tcp | Replay | SerialPort:
+    """The one way to the device that is given. Raises SettingsError for none, several, or half of one."""
+
+    def refuse(found: str, expected: str) -> NoReturn:
+        raise SettingsError(where=f"device {device.name!r}", found=found, expected=expected)
+
+    line = (device.baud_rate, device.data_bits, device.parity, device.stop_bits)
+    ways = {"host": bool(device.host or device.port), "serial": device.serial, "replay": device.replay}
+    given = [name for name, value in ways.items() if value]
+    if len(given) > 1:
+        refuse(f"has {' and '.join(given)}", "one of host with port, serial, replay")
+    if line != (None, None, None, None) and device.serial is None:
+        refuse(
+            "sets a serial port but names none",
+            'serial = "/dev/ttyUSB0", or no baud_rate, data_bits, parity and stop_bits',
         )
-    reached = Tcp(device.host, device.port) if device.replay is None else Replay(device.replay)
-    return DeviceSettings(device.name, device.protocol, reached, device.poll_s)
+    if device.serial is not None:
+        return SerialPort(device.serial, *line)
+    if device.replay is not None:
+        return Replay(device.replay)
+    if not (device.host and device.port):
+        refuse(
+            "is not reached: no host with port, serial or replay",
+            "host and port of the device or its serial-device server, serial port, or replay of a capture",
+        )
+    return Tcp(device.host, device.port)
 
 
 async def run(site: Site, parts: frozenset[Part]) -> None:
@@ -313,12 +391,14 @@ async def run(site: Site, parts: frozenset[Part]) -> None:
             if Part.CONCLUDE in parts:
                 work.append(conclude_tickets(site, journal))
         if Part.DESK in parts:
-            work.append(show(site))
+            work.append(show(site, parts))
+        elif site.settings.health.port is not None:
+            work.append(be_watched(site, parts, port=site.settings.health.port))
         await _until_stopped_or_failed(site, parts, work)
 
 
 async def _until_stopped_or_failed(site: Site, parts: frozenset[Part], work: list[Awaitable[None]]) -> None:
-    adapts = Part.ADAPT in parts and (site.settings.device or parts == {Part.ADAPT})
+    adapts = Part.ADAPT in parts and (site.settings.device or site.settings.gateway or parts == {Part.ADAPT})
     front = asyncio.ensure_future(adapt(site) if adapts else site.stopping.wait())
     back = asyncio.ensure_future(together(*work) if work else front)
     try:

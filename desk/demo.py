@@ -1,4 +1,4 @@
-"""The demo: simulated ventilators through the whole line, on one fast clock, in a folder of its own."""
+"""The demo: simulated devices through the whole line, on one fast clock, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from adapters.simulators.hl7_gateway_fleet import Fleet
 from adapters.simulators.pb_ventilator import Ventilator, fleet
 from adapters.simulators.puritan_bennett import serve
 from adapters.simulators.served import Record
 from collector.journal_file import lock
 from collector.ledger import Ledger, open_ledger
-from desk import reading
+from desk import demo_gateway, reading
 from desk.broker import COLLECTOR, Broker, find_mosquitto
+from desk.child import free_port
 from desk.clock import DemoClock, demo_clock, system_clock
 from desk.compose import Part, Site, site_of
 from desk.compose import run as run_site
@@ -73,8 +75,11 @@ async def run(options: DemoOptions, stopping: asyncio.Event) -> dict[str, object
             await stack.enter_async_context(serve(one, clock=clock, record=record, baud=BAUD))
             for one in ventilators
         ]
+        wards = demo_gateway.behind(seed=1, start=from_ms(start_ms))
+        gateway_port = free_port()
         broker = await stack.enter_async_context(_broker(options.folder))
-        settings = _settings(options, ventilators, ports, broker)
+        settings = _settings(options, ventilators, ports, broker, wards=wards, gateway_port=gateway_port)
+        await stack.enter_async_context(demo_gateway.pushed(wards, port=gateway_port, clock=clock))
         (options.folder / "hourmeter.toml").write_text(_as_toml(settings))
         site = site_of(settings, clock, frozenset(Part))
         site.note, site.clock_rate = "demo", options.rate
@@ -114,7 +119,13 @@ async def _broker(folder: Path) -> AsyncIterator[Broker | None]:
 
 
 def _settings(
-    options: DemoOptions, ventilators: tuple[Ventilator, ...], ports: list[int], broker: Broker | None
+    options: DemoOptions,
+    ventilators: tuple[Ventilator, ...],
+    ports: list[int],
+    broker: Broker | None,
+    *,
+    wards: Fleet,
+    gateway_port: int,
 ) -> Settings:
     folder = options.folder.resolve()
     host: dict[str, object] = {"publisher": PUBLISHER, "outbox": folder / "outbox.db"}
@@ -123,8 +134,9 @@ def _settings(
         "history": {"file": folder / "history.db"},
         "ledger": {"file": folder / "ledger.db"},
         "rules": {"folders": (Path(__file__).parent / "demo_rules",)},
-        "desk": {"port": options.port, "refresh_s": 2},
+        "desk": {"port": options.port, "refresh_s": 1},
         "host": host,
+        "gateway": [demo_gateway.settings_of(gateway_port)],
         "device": [
             {
                 "name": f"vent-{index:02}",
@@ -135,7 +147,15 @@ def _settings(
             }
             for index, port in enumerate(ports, 1)
         ],
-        "asset": [_asset(index, one) for index, one in enumerate(ventilators, 1)],
+        "asset": [
+            *(_asset(index, one) for index, one in enumerate(ventilators, 1)),
+            *(
+                demo_gateway.asset_of(index, one, ward=WARDS[one.routine.ward])
+                for index, one in enumerate(wards.equipment, 1)
+            ),
+            demo_gateway.own_asset(ward=WARDS["icu"]),
+            *map(_by_hand, range(1, 3)),
+        ],
     }
     if broker is not None:
         data["broker"] = {
@@ -175,6 +195,19 @@ def _asset(index: int, ventilator: Ventilator) -> dict[str, object]:
                 "last_done": done,
             }
         ],
+    }
+
+
+def _by_hand(number: int) -> dict[str, object]:
+    """An asset that nothing listens to, as most of a fleet: people write down its readings."""
+    return {
+        "id": f"DEMO-S{number:03}",
+        "label": f"Suction {number}",
+        "ward": WARDS["theatre"],
+        "device_type": "suction pump",
+        "manufacturer": "Yuwell",
+        "model": "7A-23D",
+        "baselines": [{"meter": MeterName.OPERATING_CYCLES, "reading": 4_120 * number, "last_done": 0}],
     }
 
 
@@ -221,11 +254,12 @@ async def _show(
     )
     where = await address
     out.write(
-        f"hourmeter demo: look at {where} - {options.ventilators} simulated ventilators over {carrier};"
+        f"hourmeter demo: look at {where} - {options.ventilators} simulated ventilators,"
+        f" {demo_gateway.MONITORS} monitors and {demo_gateway.PUMPS} pumps over {carrier};"
         f" {options.rate / 3600:g} h pass each second; Ctrl-C stops.\n"
     )
     out.flush()
-    async with open_ledger(settings.ledger.file) as ledger:
+    async with open_ledger(reading.ledger_place(settings)) as ledger:
         if out.isatty():
             with Live(console=Console(file=out), refresh_per_second=4, transient=True) as live:
                 while True:

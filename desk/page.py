@@ -1,87 +1,192 @@
-"""The page: the fleet and its open tickets, rendered here, without a script, a cookie or a login.
+"""The pages: the fleet and its tickets, rendered here and kept live; without a cookie or a login.
 
-Rule 1: it only reads; who asks changes nothing.
-Rule 2: everything comes from one answer: no address but its own is ever asked for anything.
+Rule 1: they only read; who asks changes nothing.
+Rule 2: without a script they say the same, and load themselves anew.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
-import hashlib
-import socket
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
+import gzip
+import secrets
+import time
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from importlib import resources
+from typing import Annotated, Final
 
-import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Header, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 
-from desk.views import Fleet, by_urgency, by_ward, counts, tickets_of
-from desk.words import Language, Speech, language
-from telemetry.errors import HourmeterError, SettingsError
+from desk.live import Live, Shown, Source
+from desk.live_parts import Asked, Page
+from desk.live_sheet import Place, place
+from desk.live_stream import Readers, Stream, events
+from desk.order import by_urgency
+from desk.paper import Paper, paper
+from desk.speech import Speech
+from desk.views import Fleet, Only, TicketRow
+from desk.words import language
+from rules.words import TicketPriority
+from telemetry.errors import HourmeterError
 
-GRACE_S = 1
-"""Seconds that an answer in the making is given when the page stops."""
+RELOAD_S: Final = 5
+"""Without a script a page loads itself anew that often, or as seldom as the fleet is looked at."""
+GZIP_LEVEL: Final = 3
+"""A tenth of the bytes for a hundredth of a second."""
+_FLEET: Final = TypeAdapter(Fleet)
+_TICKETS: Final = TypeAdapter(tuple[TicketRow, ...])
+Ward = Annotated[str | None, Query()]
+"""Absent: all of them; empty: devices without one."""
 
 
-def app(fleet: Callable[[], Awaitable[Fleet]], *, refresh_s: int) -> FastAPI:
-    """The page of a fleet that is asked for anew for each answer; it loads itself anew every `refresh_s`.
+def app(
+    source: Source,
+    *,
+    refresh_s: int,
+    readers: Readers | None = None,
+    routers: Sequence[APIRouter] = (),
+    elapsed_s: Callable[[], float] = time.monotonic,
+) -> FastAPI:
+    """The pages of a site, which is looked at every `refresh_s` seconds while somebody reads.
 
-    GET `/` is the fleet, GET `/tickets/{id}` one open ticket; `?lang=vi` speaks Vietnamese. While `fleet`
-    raises an error of ours the answer is 503 with the reason, and the browser tries again.
+    GET `/` is the fleet, `/tickets` the open tickets, `/tickets/{id}` and `/assets/{id}` one of them;
+    `?lang=vi` speaks Vietnamese. `/live` is what changes on a page, as server-sent events; `/api/fleet` and
+    `/api/tickets` are the same facts as JSON. While the source raises an error of ours the answer is 503
+    with the reason, and the browser tries again. `routers` are added as they are.
     """
-    style = Markup(resources.files("desk").joinpath("templates", "page.css").read_text(encoding="utf-8"))  # noqa: S704 - ours
-    headers = _headers(style)
-    templates = Environment(
-        loader=PackageLoader("desk"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    reload_s = max(refresh_s, RELOAD_S)
+    written = paper(reload_s=reload_s)
+    live = Live(
+        source, macros=written.macros, every_s=refresh_s, run=secrets.token_hex(4), elapsed_s=elapsed_s
     )
-    templates.globals.update(style=style, refresh_s=refresh_s, other=_other)
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    for router in routers:
+        application.include_router(router)
+    application.include_router(_pages(live, written))
+    application.include_router(_followed(live, written, readers=readers or Readers(), elapsed_s=elapsed_s))
+    _refuse_plainly(application, written, reload_s=reload_s)
+    return application
 
-    async def render(name: str, view: Fleet, lang: str, **shown: object) -> Response:
-        template = templates.get_template(name)
-        # off the event loop, which may carry messages too: 100 ms for 500 devices
-        html = await asyncio.to_thread(
-            template.render, say=Speech(language(lang), view.now_ms), fleet=view, **shown
+
+def _pages(live: Live, written: Paper) -> APIRouter:
+    router = APIRouter()
+
+    async def answer(request: Request, asked: Asked) -> Response:
+        shown = await live.shown(asked)
+        # off the event loop, which may carry messages too
+        return await asyncio.to_thread(_html, shown, asked, written, run=live.run, request=request)
+
+    @router.get("/")
+    async def fleet(
+        request: Request, lang: str = "", ward: Ward = None, only: Only | None = None
+    ) -> Response:
+        return await answer(request, Asked(Page.FLEET, language(lang), ward=ward, only=only))
+
+    @router.get("/tickets")
+    async def tickets(
+        request: Request, lang: str = "", ward: Ward = None, priority: TicketPriority | None = None
+    ) -> Response:
+        return await answer(request, Asked(Page.TICKETS, language(lang), ward=ward, priority=priority))
+
+    @router.get("/tickets/{number}")
+    async def ticket(request: Request, number: str, lang: str = "") -> Response:
+        return await answer(request, Asked(Page.TICKET, language(lang), id=number))
+
+    @router.get("/assets/{number}")
+    async def asset(request: Request, number: str, lang: str = "") -> Response:
+        return await answer(request, Asked(Page.ASSET, language(lang), id=number))
+
+    return router
+
+
+def _html(shown: Shown, asked: Asked, written: Paper, *, run: str, request: Request) -> Response:
+    """A page whole, with its ages, as small as the browser takes it."""
+    parts = shown.sheet.parts
+    moments = {name: part for name, part in parts.items() if isinstance(part, int)}
+    say = Speech(asked.language, shown.sheet.now_ms)
+    template = written.pages[asked.page]
+    text = template.render(
+        say=say,
+        fleet=shown.fleet,
+        asked=asked,
+        parts=parts,
+        place=Place(run, shown.sheet.look),
+        build=written.build,
+    )
+    html = say.with_ages(text, moments).encode()
+    headers = {**written.headers, "Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        html = gzip.compress(html, compresslevel=GZIP_LEVEL, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    status = HTTPStatus.OK if shown.exists else HTTPStatus.NOT_FOUND
+    return HTMLResponse(html, status_code=status, headers=headers)
+
+
+def _followed(live: Live, written: Paper, *, readers: Readers, elapsed_s: Callable[[], float]) -> APIRouter:
+    """What changes, and the facts as JSON."""
+    router = APIRouter()
+
+    @router.get("/live")
+    async def follow(
+        *,
+        page: Page = Page.FLEET,
+        lang: str = "",
+        number: Annotated[str, Query(alias="id")] = "",
+        ward: Ward = None,
+        only: Only | None = None,
+        priority: TicketPriority | None = None,
+        at: str = "",
+        last_event_id: Annotated[str, Header()] = "",
+    ) -> Response:
+        asked = Asked(page, language(lang), id=number, ward=ward, only=only, priority=priority)
+        found = events(
+            live,
+            asked,
+            at=place(last_event_id or at),
+            build=written.build,
+            elapsed_s=elapsed_s,
+            wait=readers.wait,
         )
-        return HTMLResponse(html, headers=headers)
+        return Stream(found, readers=readers, headers=written.headers)
 
-    @application.get("/")
-    async def whole(lang: str = "") -> Response:
-        view = await fleet()
-        return await render(
-            "fleet.html",
-            view,
-            lang,
-            counts=counts(view),
-            tickets=by_urgency(view.tickets),
-            wards=by_ward(view.devices),
-            tickets_of=tickets_of(view),
-        )
+    @router.get("/api/fleet")
+    async def fleet() -> Response:
+        view = await live.fleet()
+        return await asyncio.to_thread(_json, _FLEET, view)
 
-    @application.get("/tickets/{ticket_id}")
-    async def one_ticket(ticket_id: str, lang: str = "") -> Response:
-        view = await fleet()
-        found = next((ticket for ticket in view.tickets if ticket.id == ticket_id), None)
-        if found is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "No open ticket has this id; it may have been closed.")
-        return await render("ticket.html", view, lang, ticket=found)
+    @router.get("/api/tickets")
+    async def tickets() -> Response:
+        view = await live.fleet()
+        return await asyncio.to_thread(_json, _TICKETS, by_urgency(view.tickets))
+
+    def _json(adapter: TypeAdapter[Fleet] | TypeAdapter[tuple[TicketRow, ...]], value: object) -> Response:
+        told = adapter.dump_json(value)  # type: ignore[arg-type] # each adapter is given its own value
+        return Response(told, media_type="application/json", headers=dict(written.headers))
+
+    return router
+
+
+def _refuse_plainly(application: FastAPI, written: Paper, *, reload_s: int) -> None:
+    """Say in plain words what is not to be had."""
 
     @application.exception_handler(HTTPException)
     async def refuse(_request: Request, error: HTTPException) -> Response:
         return PlainTextResponse(
-            f"{error.detail}\n", status_code=error.status_code, headers={**(error.headers or {}), **headers}
+            f"{error.detail}\n",
+            status_code=error.status_code,
+            headers={**(error.headers or {}), **written.headers},
+        )
+
+    @application.exception_handler(RequestValidationError)
+    async def refuse_choice(_request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return PlainTextResponse(
+            f"{first['loc'][-1]}: {first['msg']}\n",
+            status_code=HTTPStatus.BAD_REQUEST,
+            headers=dict(written.headers),
         )
 
     @application.exception_handler(HourmeterError)
@@ -89,88 +194,5 @@ def app(fleet: Callable[[], Awaitable[Fleet]], *, refresh_s: int) -> FastAPI:
         return PlainTextResponse(
             f"The page cannot be shown now and tries again by itself: {error}\n",
             status_code=HTTPStatus.SERVICE_UNAVAILABLE,
-            headers={**headers, "Refresh": str(refresh_s), "Retry-After": str(refresh_s)},
+            headers={**written.headers, "Refresh": str(reload_s), "Retry-After": str(reload_s)},
         )
-
-    return application
-
-
-async def serve(application: FastAPI, *, host: str, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve until cancelled; `on_ready` is told the address once connections are taken.
-
-    Port 0 takes any free one. Signals are left to whoever runs us. Raises SettingsError if the address
-    cannot be listened on.
-    """
-    with _listen(host, port) as listener:
-        config = uvicorn.Config(
-            application,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-        )
-        server = _Server(config)
-        # whoever connects from here on waits in the listener's queue until uvicorn accepts
-        on_ready(_address(listener))
-        try:
-            await server.serve(sockets=[listener])
-        except asyncio.CancelledError:
-            if server.started:
-                await server.shutdown(sockets=[listener])
-            raise
-
-
-class _Server(uvicorn.Server):
-    """A server that is a guest in someone's event loop."""
-
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override] # a generator there
-        return nullcontext()
-
-
-def _listen(host: str, port: int) -> AbstractContextManager[socket.socket]:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    except socket.gaierror as error:
-        raise SettingsError(
-            where="desk.host", found=f"{host}: {error.strerror}", expected="an address of this machine"
-        ) from error
-    try:
-        listener = socket.create_server((host, port), family=family)
-    except PermissionError as error:
-        raise SettingsError(
-            where="desk.port", found=f"port {port} is not for this user", expected="a port above 1023"
-        ) from error
-    except OSError as error:
-        raise SettingsError(
-            where="desk.port",
-            found=f"{host} port {port}: {error.strerror}",
-            expected="a port that nobody listens on, or 0 for any free one",
-        ) from error
-    listener.setblocking(False)
-    return contextlib.closing(listener)
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-
-
-def _other(of: Language) -> Language:
-    return Language.EN if of is Language.VI else Language.VI
-
-
-def _headers(style: str) -> dict[str, str]:
-    """Nothing may be loaded, framed, sent or run; the style is known by its hash, the icon is in the page."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return {
-        "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": "DENY",
-        "Referrer-Policy": "no-referrer",
-        "Cross-Origin-Resource-Policy": "same-origin",
-        "Cache-Control": "no-store",
-    }

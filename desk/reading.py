@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
-from collector.accounting import Accounting, account
+from collector.accounting import Accounting, account, journaled
 from collector.consumers import Consumers
 from collector.cursors import Cursor
 from collector.journal_file import CONSUMERS, JournalFile, Limits
-from collector.ledger import Ledger, LedgerInput, open_ledger
+from collector.ledger import Ledger, LedgerInput, Summary, open_ledger
+from collector.ledger_server import LedgerDatabase
 from collector.store import Quarantined, Store
 from desk.settings import Settings
 from rules.inputs import AcknowledgeTicket, CloseTicket
@@ -48,45 +50,61 @@ def _new_epoch() -> str:
     return secrets.token_hex(6)
 
 
+def ledger_place(settings: Settings) -> Path | LedgerDatabase:
+    """Where the ledger of a site is. Raises SettingsError if its password cannot be read."""
+    if not settings.ledger.url:
+        return settings.ledger.file
+    return LedgerDatabase(settings.ledger.url, settings.ledger.secret("ledger") or "")
+
+
+def _has_ledger(settings: Settings) -> bool:
+    return bool(settings.ledger.url) or settings.ledger.file.exists()
+
+
 @asynccontextmanager
 async def _ledger(settings: Settings) -> AsyncIterator[Ledger]:
-    if not settings.ledger.file.exists():
+    if not _has_ledger(settings):
         raise SettingsError(
             where="ledger.file",
             found=f"there is no {settings.ledger.file}",
             expected="the settings file of a site that has run: --settings FILE",
         )
-    async with open_ledger(settings.ledger.file) as ledger:
+    async with open_ledger(ledger_place(settings)) as ledger:
         yield ledger
 
 
 async def accounting(settings: Settings) -> Accounting:
     """Where every message is now; the rules' part only if there is a ledger. Raises SettingsError."""
-    if not settings.ledger.file.exists():
+    if not _has_ledger(settings):
         with open_store(settings) as store:
             return account(store, rules_cursor=None, concluded={}, failed={})
-    async with open_ledger(settings.ledger.file) as ledger:
+    async with open_ledger(ledger_place(settings)) as ledger:
         return await accounting_with(settings, ledger)
 
 
 async def accounting_with(settings: Settings, ledger: Ledger) -> Accounting:
     """The same with a ledger that is open already. The ledger is read first: it never runs ahead."""
-    state, progress = await ledger.load()
-    counters = state.engineering.counters
+    summary = await ledger.summary()
 
     def look() -> Accounting:
         with open_store(settings) as store:
-            return account(
-                store,
-                rules_cursor=Cursor(store.file.epoch, 0) if progress is None else progress.cursor,
-                concluded=_of(counters, "concluded"),
-                failed=_of(counters, "failed"),
-            )
+            return accounting_of(store, summary)
 
     return await asyncio.to_thread(look)
 
 
-def _of(counters: dict[str, int], what: str) -> dict[str, int]:
+def accounting_of(store: Store, summary: Summary) -> Accounting:
+    """The accounting of an open journal beside a look at the ledger that was taken before."""
+    progress = summary.progress
+    return account(
+        store,
+        rules_cursor=Cursor(store.file.epoch, 0) if progress is None else progress.cursor,
+        concluded=_of(summary.counters, "concluded"),
+        failed=_of(summary.counters, "failed"),
+    )
+
+
+def _of(counters: Mapping[str, int], what: str) -> dict[str, int]:
     return {name.partition(":")[2]: count for name, count in counters.items() if name.startswith(f"{what}:")}
 
 
@@ -168,15 +186,9 @@ async def rewind(settings: Settings, consumer: str, position: int) -> int:
 
 def _before(store: Store, position: int) -> dict[str, int]:
     """The rules' counters for all messages before a position: journaled ones are taken as concluded."""
-    tallies = store.tallies()
-    kinds = {kind for _, kind in tallies}
     left = store.pending(position)
-    out = ("duplicate", "quarantined", "privacy")
     return {
-        f"concluded:{kind}": tallies.get(("received", kind), 0)
-        - sum(tallies.get((what, kind), 0) for what in out)
-        - left.get(kind, 0)
-        for kind in kinds
+        f"concluded:{kind}": count - left.get(kind, 0) for kind, count in journaled(store.tallies()).items()
     }
 
 

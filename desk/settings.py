@@ -9,13 +9,17 @@ Rule 2: secrets stand in files of their own or in the environment, never in the 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from adapters.contract import Parity
+from adapters.hl7_sender import Answers, RefusedAs
+from adapters.host.mllp_settings import Overflow
+from desk import settings_faults
 from telemetry.errors import SettingsError
 from telemetry.messages import MeterName
 
@@ -23,6 +27,14 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
 _T = TypeVar("_T", bound=BaseModel)
+_SECRETS = (
+    ("broker", "password"),
+    ("history", "password"),
+    ("history", "token"),
+    ("ledger", "password"),
+    ("host", "password"),
+)
+"""Keys of tables that the settings file may not hold."""
 
 
 class _Table(BaseModel):
@@ -39,19 +51,23 @@ class Secret(_Table):
 
     def secret(self, where: str) -> str | None:
         """The password, None if none is set. Raises SettingsError if its file cannot be read."""
-        if self.password is not None:
-            return self.password.get_secret_value()
-        if self.password_file is None:
-            return None
-        try:
-            return self.password_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "is no text in UTF-8"
-            raise SettingsError(
-                where=f"{where}.password_file",
-                found=f"{self.password_file}: {why}",
-                expected="a file that holds the password and that hourmeter's user may read",
-            ) from error
+        return _secret(self.password, self.password_file, f"{where}.password")
+
+
+def _secret(given: SecretStr | None, file: Path | None, where: str) -> str | None:
+    if given is not None:
+        return given.get_secret_value()
+    if file is None:
+        return None
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is no text in UTF-8"
+        raise SettingsError(
+            where=f"{where}_file",
+            found=f"{file}: {why}",
+            expected=f"a file that holds the {where.partition('.')[2]} and that hourmeter's user may read",
+        ) from error
 
 
 class Broker(Secret):
@@ -89,21 +105,39 @@ class Journal(_Table):
 class History(Secret):
     """Where messages become points."""
 
-    store: Literal["embedded", "influxdb1"] = "embedded"
-    """`embedded`: a SQLite file; `influxdb1`: InfluxDB 1.x."""
+    store: Literal["embedded", "influxdb1", "influxdb2", "influxdb3"] = "embedded"
+    """`embedded`: a SQLite file; `influxdb1`, `influxdb2`, `influxdb3`: InfluxDB of that version."""
     file: Path = Path("data/history.db")
     """File of the embedded history."""
+    raw_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    """Days for which the embedded history keeps points; its daily roll-ups stay for ever."""
     url: str = "http://127.0.0.1:8086"
-    """Address of InfluxDB."""
+    """Address of InfluxDB; InfluxDB 3 listens on 8181 unless told otherwise."""
     database: Annotated[str, Field(min_length=1)] = "hourmeter"
-    """Database in InfluxDB; it is created if our user may."""
+    """Database in InfluxDB, the bucket in InfluxDB 2; it is created if our user or token may."""
     user: str = ""
-    """User in InfluxDB; empty: none."""
+    """User in InfluxDB 1.x, with `password_file`; empty: none."""
+    org: str = ""
+    """Organization in InfluxDB 2."""
+    token_file: Path | None = None
+    """File that holds the token for InfluxDB 2 or 3 and nothing else; readable by hourmeter's user only."""
+    token: SecretStr | None = None
+    """For the environment only (`HOURMETER_HISTORY__TOKEN`)."""
+    verify_tls: bool = True
+    """Whether InfluxDB must prove who it is when its address begins with https."""
+    ca_file: Path | None = None
+    """PEM file of the authority that signed its certificate; empty: the system's authorities."""
+
+    def secret_token(self) -> str | None:
+        """The token, None if none is set. Raises SettingsError if its file cannot be read."""
+        return _secret(self.token, self.token_file, "history.token")
 
 
-class Ledger(_Table):
+class Ledger(Secret):
     """The ledger: assets, meters, tickets."""
 
+    url: str = ""
+    """`postgresql://USER@HOST/DATABASE?sslmode=verify-full`, without a password; empty: the SQLite file."""
     file: Path = Path("data/ledger.db")
     """SQLite file of the ledger."""
 
@@ -122,8 +156,28 @@ class Desk(_Table):
     """Address to listen on. The page has no login yet: keep it on this machine or behind one that has."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8480
     """TCP port; 0 takes any free one and says which."""
-    refresh_s: Annotated[int, Field(ge=1, le=3600)] = 5
-    """Seconds after which the page loads itself anew."""
+    refresh_s: Annotated[int, Field(ge=1, le=3600)] = 2
+    """Seconds between two looks at ledger and journal while somebody has a page open."""
+
+
+class Health(_Table):
+    """How a process can be watched: `/healthz`, `/readyz`, `/metrics`; the desk has them beside the page."""
+
+    host: str = "127.0.0.1"
+    """Address on which a process without the page listens for them; they have no login."""
+    port: Annotated[int | None, Field(ge=0, le=65535)] = None
+    """TCP port of it; empty: none. Each process of a machine needs its own, as `HOURMETER_HEALTH__PORT`."""
+    lag_s: Positive = 300
+    """History and rules may be so far behind before `/readyz` says that the site is not ready."""
+
+
+class Log(_Table):
+    """What the processes say of their work, on standard error; never what a message carries."""
+
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+    """The least that is said; `--verbose` says at least `info`."""
+    format: Literal["plain", "json"] = "plain"
+    """`plain`: a line for people, coloured in a terminal; `json`: an object a line."""
 
 
 class Host(Secret):
@@ -152,10 +206,61 @@ class Device(_Table):
     """Address of the device or of its serial-device server."""
     port: Annotated[int, Field(ge=0, le=65535)] = 0
     """TCP port of it."""
+    serial: Path | None = None
+    """Serial port of this machine instead of host and port; names in `/dev/serial/by-id/` stay the same."""
+    baud_rate: Annotated[int | None, Field(ge=50, le=4_000_000)] = None
+    """Bits per second of the serial port; this and the next three empty: the protocol's own."""
+    data_bits: Annotated[int | None, Field(ge=5, le=8)] = None
+    """Data bits of a character on the serial port."""
+    parity: Parity | None = None
+    """`none`, `even` or `odd`."""
+    stop_bits: Annotated[int | None, Field(ge=1, le=2)] = None
+    """Stop bits of a character on the serial port."""
     replay: Path | None = None
     """A capture file instead of a device."""
     poll_s: Annotated[float | None, Field(gt=0, le=86_400)] = None
     """Seconds between two readings; empty: the protocol's own."""
+
+
+class Gateway(_Table):
+    """Where HL7 gateways connect to this machine over MLLP; nothing is ever sent to them but answers."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9-][A-Za-z0-9_-]{0,31}\z")]
+    """Begins the names of all its devices in topics; begins no other name on this host."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for all of this machine."""
+    port: Port
+    """TCP port to listen on; 2575 is usual."""
+    peers: tuple[IPvAnyNetwork, ...] = ()
+    """Addresses or networks from which connections are taken; empty: from everywhere."""
+    period_s: Annotated[float, Field(gt=0, le=86_400)] = 60
+    """Seconds between two reports of one device, as the gateway is set; after three it is mute."""
+    answers: Answers = Answers.AUTO
+    """`auto`: as the message asks; `commit`: CA; `application`: AA; `none`."""
+    refused: RefusedAs = RefusedAs.ACCEPT
+    """How a message that cannot be read is answered; `error` lets many gateways repeat it for ever."""
+    encoding: str = ""
+    """Encoding that it really uses, as `cp1258`, where MSH-18 is wrong; empty: as MSH-18 says."""
+    answer_within_s: Annotated[float, Field(ge=0.1, le=60)] = 2
+    """Seconds within which each message is answered, whatever happens behind."""
+    overflow: Overflow = Overflow.ACKNOWLEDGE
+    """Without room: `acknowledge` and count the loss, or `withhold` the answer so that the gateway waits."""
+    room: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Messages that wait in memory at most while the outbox takes none."""
+    room_mib: Annotated[int, Field(ge=1)] = 32
+    """Their size at most."""
+    max_message_mib: Annotated[int, Field(ge=1, le=64)] = 1
+    """Size of an HL7 message at most."""
+    message_within_s: Annotated[float, Field(ge=1, le=3_600)] = 60
+    """Seconds that a message may take from its first byte to its last."""
+    max_connections: Annotated[int, Field(ge=1, le=1_000)] = 32
+    """Connections at a time; the one that was silent longest makes room for a new one."""
+    max_devices: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    """Devices that are told apart; messages of others are answered, counted and dropped."""
+    cert_file: Path | None = None
+    """PEM file of the certificate to speak TLS with, with `key_file`; empty: no TLS."""
+    key_file: Path | None = None
+    """PEM file of its key."""
 
 
 class AssetAlias(_Table):
@@ -220,8 +325,11 @@ class Settings(BaseSettings):
     ledger: Ledger = Ledger()
     rules: Rules = Rules()
     desk: Desk = Desk()
+    health: Health = Health()
+    log: Log = Log()
     host: Host = Host()
     device: tuple[Device, ...] = ()
+    gateway: tuple[Gateway, ...] = ()
     asset: tuple[Asset, ...] = ()
 
     @classmethod
@@ -241,6 +349,12 @@ class Settings(BaseSettings):
     def _device_names_differ(cls, devices: tuple[Device, ...]) -> tuple[Device, ...]:
         _differ([device.name for device in devices], "device name")
         return devices
+
+    @field_validator("gateway")
+    @classmethod
+    def _gateways_differ(cls, gateways: tuple[Gateway, ...]) -> tuple[Gateway, ...]:
+        _differ([gateway.name for gateway in gateways], "gateway name")
+        return gateways
 
     @field_validator("asset")
     @classmethod
@@ -264,35 +378,49 @@ def load(file: Path | None) -> Settings:
 
     Relative paths in the file are relative to the file.
     """
-    data = {} if file is None else _read(file)
+    found = _judged(file)
+    if isinstance(found, Settings):
+        return found
+    raise found[0]
+
+
+def faults(file: Path | None) -> tuple[SettingsError, ...]:
+    """Everything in a settings file that is wrong; `load` raises the first of it."""
+    found = _judged(file)
+    return () if isinstance(found, Settings) else found
+
+
+def tables(file: Path | None) -> frozenset[str]:
+    """The tables of which file or environment say anything. Raises SettingsError; the rest must be right."""
+    return frozenset(Settings.model_validate({} if file is None else _read(file)).model_fields_set)
+
+
+def _judged(file: Path | None) -> Settings | tuple[SettingsError, ...]:
+    try:
+        data = {} if file is None else _read(file)
+    except SettingsError as error:
+        return (error,)
     origin = "environment" if file is None else str(file)
-    for table in ("broker", "history", "host"):
-        given = data.get(table)
-        if isinstance(given, dict) and "password" in given:
-            raise SettingsError(
-                where=f"{origin}: {table}.password",
-                found="a secret in the settings file",
-                expected=f"{table}.password_file, or HOURMETER_{table.upper()}__PASSWORD in the environment",
-            )
+    if secrets := _secrets_among(data, origin):
+        return secrets
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if not key:
-            raise SettingsError(
-                where="environment", found=first["msg"], expected="lists as JSON, or in the settings file"
-            ) from None
-        raise SettingsError(where=f"{origin}: {key}", found=_shown(first), expected=first["msg"]) from None
+        return settings_faults.faults(error, model=Settings, origin=origin, given=data)
     return settings if file is None else _anchored(settings, file.parent)
 
 
-def _shown(error: ErrorDetails) -> str:
-    """What was found, unless it might be a secret under a mistyped name."""
-    if error["type"] == "extra_forbidden":
-        return "is no setting"
-    value = error["input"]
-    return f"is {value!r:.80}" if isinstance(value, str | int | float) else "is not of the right form"
+def _secrets_among(data: Mapping[str, object], origin: str) -> tuple[SettingsError, ...]:
+    """Secrets that stand in the file; where they belong, and never what they are."""
+    return tuple(
+        SettingsError(
+            where=f"{origin}: {table}.{key}",
+            found="a secret in the settings file",
+            expected=f"{table}.{key}_file, or HOURMETER_{table.upper()}__{key.upper()} in the environment",
+        )
+        for table, key in _SECRETS
+        if isinstance(given := data.get(table), dict) and key in given
+    )
 
 
 def _read(file: Path) -> dict[str, object]:

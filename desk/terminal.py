@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.logging import RichHandler
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 COLOURS = (
     ("P1", "bold red"),
@@ -19,6 +20,10 @@ COLOURS = (
     ("offline", "red"),
     ("failed", "bold red"),
     ("passed", "green"),
+    ("ok", "green"),
+    ("unknown", "cyan"),
+    ("unavailable", "yellow"),
+    ("wrong", "bold red"),
 )
 
 
@@ -34,8 +39,18 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str =
         return
     drawn = Table(*columns, title=title or None, title_justify="left", header_style="bold", box=None)
     for row in rows:
-        drawn.add_row(*(f"[{style}]{cell}[/]" if (style := _colour(cell)) else cell for cell in row))
+        drawn.add_row(*(Text(cell, style=_colour(cell)) for cell in row))
     Console().print(drawn)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show on a terminal how much of some work is done; call what is given after each part of it."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as shown:
+        task = shown.add_task(what, total=total)
+        yield lambda: shown.advance(task)
 
 
 def say(line: str) -> None:
@@ -47,15 +62,3 @@ def say(line: str) -> None:
 def complain(line: str) -> None:
     """Print a line on standard error, red in a terminal."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(line, style="red", markup=False)
-
-
-def log_to_stderr(*, verbose: bool) -> None:
-    """Log lines of the parts to standard error."""
-    handler: logging.Handler
-    if sys.stderr.isatty():
-        handler = RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-    else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])

@@ -1,12 +1,13 @@
-"""What the page shows, as plain values, and the order in which it shows them."""
+"""What the page shows, as plain values."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, field
+from enum import StrEnum
 
+from rules.episodes import Life
+from rules.meters import Adjustment
+from rules.tickets import Evidence
 from rules.words import Standing, TicketKind, TicketPriority, TicketState
 from telemetry.messages import LinkState, MeterName, OperatingState, Provenance
 
@@ -48,9 +49,21 @@ class MeterRow:
         return min(1.0, max(0.0, (reading_h - self.done_h) / (self.due_h - self.done_h)))
 
 
+class Only(StrEnum):
+    """What a reader may narrow the devices down to."""
+
+    IN_USE = "in_use"
+    SILENT = "silent"
+    OVERDUE = "overdue"
+    NO_ADAPTER = "no_adapter"
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """One asset and what was last heard of it."""
+    """One asset and what was last heard of it.
+
+    Rows are equal when they say the same; when it was heard is told apart, for it is another one each time.
+    """
 
     asset: str
     label: str
@@ -61,13 +74,37 @@ class DeviceRow:
     """None if nothing was ever heard."""
     state: OperatingState
     """As last heard."""
-    heard_ms: int | None
+    heard_ms: int | None = field(compare=False)
     meters: tuple[MeterRow, ...]
+    has_adapter: bool = True
+    """Whether it is heard by machine at all; without, people write down its readings."""
 
     @property
     def is_present(self) -> bool:
         """Whether its state is that of now, and not that of when it was last heard."""
         return self.link is LinkState.ONLINE
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it should be heard and is not; one without an adapter never should."""
+        return self.has_adapter and not self.is_present
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether work on it is past due by any of its meters."""
+        return any(meter.is_overdue for meter in self.meters)
+
+    def is_one(self, only: Only) -> bool:
+        """Whether it is one of that sort."""
+        match only:
+            case Only.IN_USE:
+                return self.is_present and self.state is OperatingState.IN_USE
+            case Only.SILENT:
+                return self.is_silent
+            case Only.OVERDUE:
+                return self.is_overdue
+            case Only.NO_ADAPTER:
+                return not self.has_adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +149,62 @@ class TicketRow:
     """Sentences: what, on what grounds, by which rule."""
     checklist: tuple[str, ...] = ()
     events: tuple[EventRow, ...] = ()
+    """Oldest first; only where one ticket is asked for."""
+    evidence: tuple[Evidence, ...] = ()
+    """What fired it, in figures."""
+    is_open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentRow:
+    """A meter was set to another figure, for a reason that stays on record."""
+
+    meter: MeterName
+    made: Adjustment
+
+
+@dataclass(frozen=True, slots=True)
+class StandingRow:
+    """How one meter rule stands for an asset."""
+
+    title: str
+    meter: MeterName
+    standing: Standing
+    why: str
+    """What keeps it from being evaluated; empty if nothing does."""
+    due_h: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRow:
+    """The present or last occurrence of a technical alarm or a fault; never of a physiological alarm."""
+
+    kind: str
+    """`alarm` or `fault`."""
+    code: str
+    text: str
+    life: Life
+    began_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssetView:
+    """One asset with all that is on record of it."""
+
+    row: DeviceRow
+    device_type: str
+    aliases: tuple[str, ...]
+    """The names under which it may be heard, as a person reads them."""
+    heard_as: tuple[str, ...]
+    """Publisher and device as named in its topics."""
+    adjustments: tuple[AdjustmentRow, ...]
+    """Newest first."""
+    standings: tuple[StandingRow, ...]
+    episodes: tuple[EpisodeRow, ...]
+    """Newest first."""
+    tickets: tuple[TicketRow, ...]
+    """Open ones, and those that ended lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +223,22 @@ class Numbers:
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """How the line behind the page does."""
+
+    not_acknowledging: str = ""
+    """Why the collector takes nothing more; empty when all is well, or when it is another process."""
+    history_trouble: str = ""
+    """Why nothing is stored; empty likewise."""
+    journaled_ms: int | None = None
+    """When the collector last wrote into the journal, as it does each second; None: never."""
+    concluded_ms: int | None = None
+    """Up to when the rules have concluded; None: never."""
+    silent_after_ms: int = 60_000
+    """After so long without a word from them, what they said last is not of now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
     """All that the page shows, as of one moment."""
 
@@ -142,63 +251,12 @@ class Fleet:
     tickets: tuple[TicketRow, ...]
     """Open tickets only."""
     numbers: Numbers
-    not_acknowledging: str
-    """Why the collector takes nothing more; empty when all is well."""
+    health: Health
+    clock_rate: float = 1.0
+    """Seconds of the clock per real second: other than 1 in a demo."""
 
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """The fleet in five figures; a device counts by its state only while it is online."""
-
-    devices: int
-    in_use: int
-    unheard: int
-    """Not online."""
-    overdue: int
-    """With a meter past due."""
-    tickets: int
-
-
-def counts(fleet: Fleet) -> Counts:
-    """The figures at the head of the page."""
-    present = [device for device in fleet.devices if device.is_present]
-    return Counts(
-        devices=len(fleet.devices),
-        in_use=sum(device.state is OperatingState.IN_USE for device in present),
-        unheard=len(fleet.devices) - len(present),
-        overdue=sum(any(meter.is_overdue for meter in device.meters) for device in fleet.devices),
-        tickets=len(fleet.tickets),
-    )
-
-
-def by_urgency(tickets: tuple[TicketRow, ...]) -> tuple[TicketRow, ...]:
-    """Highest priority first, and of one priority the oldest first."""
-    return tuple(sorted(tickets, key=lambda ticket: (ticket.priority, ticket.opened_ms, _counted(ticket.id))))
-
-
-def by_ward(devices: tuple[DeviceRow, ...]) -> tuple[tuple[str, tuple[DeviceRow, ...]], ...]:
-    """Wards by name, those without one last; in each its devices by label, `2` before `10`."""
-    ordered = sorted(
-        devices,
-        key=lambda device: (
-            not device.ward,
-            _counted(device.ward),
-            device.ward,
-            _counted(device.label or device.asset),
-        ),
-    )
-    return tuple((ward, tuple(of)) for ward, of in groupby(ordered, key=lambda device: device.ward))
-
-
-def tickets_of(fleet: Fleet) -> Mapping[str, tuple[TicketRow, ...]]:
-    """The open tickets of each asset that has any, most urgent first."""
-    found: dict[str, tuple[TicketRow, ...]] = {}
-    for ticket in by_urgency(fleet.tickets):
-        found[ticket.asset] = (*found.get(ticket.asset, ()), ticket)
-    return found
-
-
-def _counted(text: str) -> tuple[tuple[int, str], ...]:
-    """A key that sorts the numbers within a text as numbers."""
-    parts = re.findall(r"([0-9]+)|([^0-9]+)", text.casefold())
-    return tuple((int(number), "") if number else (-1, word) for number, word in parts)
+    @property
+    def no_data_since_ms(self) -> int | None:
+        """Since when nothing is known: collector or rules stand still; None while both go on, 0: ever."""
+        said = (self.health.journaled_ms or 0, self.health.concluded_ms or 0)
+        return min(said) if self.now_ms - min(said) > self.health.silent_after_ms else None

@@ -1,16 +1,10 @@
-"""The words of the page in English and Vietnamese, and how it tells figures, ages and what is due."""
+"""The words of the page in English and Vietnamese."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
-
-from desk.views import MeterRow
-from rules.words import Standing
-from telemetry.messages import MeterName
-from telemetry.times import from_ms
 
 
 class Language(StrEnum):
@@ -33,27 +27,95 @@ WORDS: Final = MappingProxyType({
     "accounting": ("Where every message is", "Số lượng tin nhắn"),
     "count.devices": ("devices", "thiết bị"),
     "count.in_use": ("in use", "đang dùng"),
-    "count.unheard": ("not online", "không trực tuyến"),
+    "count.silent": ("not online", "không trực tuyến"),
     "count.overdue": ("past due", "quá hạn"),
+    "count.no_adapter": ("without adapter", "không đọc tự động"),
+    "count.urgent": ("P1 tickets", "phiếu công việc P1"),
+    "count.high": ("P2 tickets", "phiếu công việc P2"),
     "count.tickets": ("open tickets", "phiếu công việc đang mở"),
     "as_of": ("As of", "Lúc"),
+    "live": ("Live", "Trực tiếp"),
     "refreshes": ("Loads itself anew every {n} s", "Tự tải lại mỗi {n} giây"),
+    "all_tickets": ("All {n} open tickets", "Tất cả {n} phiếu công việc đang mở"),
+    "all_wards": ("All wards", "Tất cả khoa/phòng"),
+    "all_priorities": ("All priorities", "Mọi mức ưu tiên"),
+    "wards": ("Wards", "Khoa/phòng"),
+    "priorities": ("Priorities", "Mức ưu tiên"),
+    "shown_only": ("Shown only:", "Chỉ hiển thị:"),
+    "show_all": ("Show all", "Hiển thị tất cả"),
+    "nothing_such": ("Nothing of this kind.", "Không có mục nào như vậy."),
+    "no_data_since": ("No data since {at}.", "Không có dữ liệu từ {at}."),
+    "no_data_yet": ("No data yet.", "Chưa có dữ liệu."),
+    "no_data.then": (
+        "What stands below is of that time, and not of now.",
+        "Nội dung bên dưới là của lúc đó, không phải của hiện tại.",
+    ),
+    "no_data.collector": (
+        "The collector has written nothing since: is `hourmeter run` (or `collect`) running?",
+        "Bộ thu thập chưa ghi gì từ đó: `hourmeter run` (hoặc `collect`) có đang chạy không?",
+    ),
+    "no_data.rules": (
+        "The rules have not come further: is `hourmeter run` (or `conclude`) running?",
+        "Các quy tắc chưa xử lý tiếp: `hourmeter run` (hoặc `conclude`) có đang chạy không?",
+    ),
+    "lost": (
+        "The connection to hourmeter is lost; trying again.",
+        "Mất kết nối với hourmeter, đang thử lại.",
+    ),
+    "health": ("How the line does", "Tình trạng hệ thống"),
+    "health.collector": ("collector wrote {age}", "bộ thu thập ghi {age}"),
+    "health.rules": ("rules concluded {age}", "quy tắc xử lý {age}"),
+    "health.history": ("history: {n} pending", "lịch sử: {n} tin đang chờ"),
+    "health.trouble": ("Nothing is stored in the history.", "Không lưu được vào lịch sử."),
+    "health.kept": ("The journal keeps everything meanwhile.", "Trong lúc đó, nhật ký vẫn giữ tất cả."),
     "back": ("All devices", "Tất cả thiết bị"),
     "skip": ("To the devices", "Đến danh sách thiết bị"),
     "no_ward": ("No ward entered", "Chưa ghi khoa/phòng"),
     "asset": ("Asset", "Mã thiết bị"),
     "why": ("Why", "Lý do"),
+    "figures": ("Figures", "Số liệu"),
+    "figure.meter": ("meter", "số giờ"),
+    "figure.reading": ("reading", "chỉ số"),
+    "figure.last_done": ("last done", "lần làm trước"),
+    "figure.every": ("interval", "chu kỳ"),
+    "figure.due": ("due", "đến hạn"),
+    "figure.coverage": ("coverage", "độ phủ dữ liệu"),
+    "figure.said": ("said", "đã báo"),
+    "figure.began": ("began", "bắt đầu"),
+    "figure.last": ("last", "lần cuối"),
+    "figure.device": ("device", "thiết bị"),
+    "alarm": ("alarm", "báo động"),
+    "fault": ("fault", "lỗi"),
+    "life.active": ("active", "đang có"),
+    "life.ended": ("ended", "đã hết"),
+    "life.doubtful": ("not certain", "không chắc"),
+    "meters": ("Meters", "Số giờ"),
+    "rules": ("Rules", "Quy tắc"),
+    "standing.ok": ("nothing to do", "chưa cần làm"),
+    "standing.due": ("due", "đến hạn"),
+    "standing.asked": ("take a reading", "cần ghi chỉ số"),
+    "standing.unknown": ("cannot be evaluated", "không đánh giá được"),
+    "standing.off": ("off", "đang tắt"),
+    "episodes": ("Technical alarms and faults", "Báo động kỹ thuật và lỗi"),
+    "no_episodes": ("None heard.", "Chưa ghi nhận."),
+    "adjustments": ("Adjustments", "Điều chỉnh số giờ"),
+    "adjusted": ("from {was} to {now}", "từ {was} thành {now}"),
+    "tickets_of": ("Tickets, open and of the last days", "Phiếu công việc đang mở và của những ngày qua"),
+    "known_as": ("Heard as", "Tên khi gửi tin"),
+    "through_topic": ("Topics", "Chủ đề tin"),
+    "device_type": ("Type", "Loại"),
+    "no_adapter": ("No adapter: people write down its readings.", "Không đọc tự động: người ghi chỉ số."),
+    "no_adapter.short": ("No adapter", "Không đọc tự động"),
     "checklist": ("Checklist", "Danh mục công việc"),
     "events": ("What happened", "Diễn biến"),
     "when_done": ("When the work is done", "Khi làm xong"),
-    "opened": ("opened", "mở"),
-    "last_seen": ("last seen", "gặp lần cuối"),
-    "seen": ("seen {n}×", "gặp {n} lần"),
     "last_known": ("last known", "lần cuối"),
     "never": ("never heard", "chưa từng nhận tin"),
     "heard": ("heard {age}", "nhận tin {age}"),
+    "opened_age": ("opened {age}", "mở {age}"),
+    "seen_age": ("seen {n}×, last seen {age}", "gặp {n} lần, lần cuối {age}"),
     "through": ("through", "qua"),
-    "coverage": ("coverage {n} %", "độ phủ dữ liệu {n} %"),
+    "coverage": ("coverage {n}", "độ phủ dữ liệu {n}"),
     "no_meter": ("No meter yet", "Chưa có số giờ"),
     "age.now": ("just now", "vừa xong"),
     "age.min": ("{n} min ago", "{n} phút trước"),
@@ -131,6 +193,8 @@ WORDS: Final = MappingProxyType({
         "Enter each as [[asset]] in the settings file; its aliases are the names under which it speaks.",
         "Hãy khai báo từng máy dưới [[asset]] trong tệp cài đặt; aliases là các tên mà máy dùng khi gửi tin.",
     ),
+    "asset.none": ("No asset has this id.", "Không có thiết bị nào mang mã này."),
+    "ticket.none": ("No ticket has this id.", "Không có phiếu công việc nào mang mã này."),
     "unclaimed.next": (
         "All they say is kept, and no rule judges it. To claim one, give its alias to an [[asset]].",
         "Mọi tin của máy đều được giữ, chưa quy tắc nào đánh giá. Để nhận máy, hãy ghi alias vào [[asset]].",
@@ -140,75 +204,4 @@ WORDS: Final = MappingProxyType({
         "hourmeter không phải hệ thống báo động người bệnh. Chỉ báo động tại giường là báo động lâm sàng.",
     ),
 })  # fmt: skip
-"""Each word as (English, Vietnamese); `{n}` and `{age}` are filled in."""
-
-_CYCLES: Final = frozenset({MeterName.BATTERY_CYCLES, MeterName.OPERATING_CYCLES})
-_SWAPPED: Final = str.maketrans(",.", ".,")
-_MINUTE_MS: Final = 60_000
-_HOUR_MS: Final = 60 * _MINUTE_MS
-_DAY_MS: Final = 24 * _HOUR_MS
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """Says things in one language; `now_ms` is what ages are told by."""
-
-    language: Language
-    now_ms: int
-
-    def __call__(self, key: str, **given: object) -> str:
-        """The word of WORDS with what it is filled in with. Raises KeyError if there is none."""
-        english, vietnamese = WORDS[key]
-        return (english if self.language is Language.EN else vietnamese).format(**given)
-
-    def age(self, at_ms: int) -> str:
-        """How long ago that was, in the largest unit of which at least one has passed."""
-        ago_ms = self.now_ms - at_ms
-        if ago_ms < _MINUTE_MS:
-            return self("age.now")
-        if ago_ms < _HOUR_MS:
-            return self("age.min", n=ago_ms // _MINUTE_MS)
-        if ago_ms < 2 * _DAY_MS:
-            return self("age.h", n=ago_ms // _HOUR_MS)
-        return self("age.d", n=ago_ms // _DAY_MS)
-
-    def moment(self, at_ms: int) -> str:
-        """Date and time in UTC, to the minute."""
-        return from_ms(at_ms).strftime("%Y-%m-%d %H:%M UTC")
-
-    def number(self, value: float) -> str:
-        """A figure with at most one decimal, separated as the language does."""
-        text = f"{value:,.1f}".removesuffix(".0")
-        return text if self.language is Language.EN else text.translate(_SWAPPED)
-
-    def coverage(self, share: float) -> str:
-        """Coverage in whole per cent, rounded down: only all is 100."""
-        return self("coverage", n=int(share * 100 + 1e-9))
-
-    def reading(self, meter: MeterRow) -> str:
-        """What the meter shows: one figure, or at least and at most where they differ."""
-        return self._span(meter, meter.low_h, meter.high_h)
-
-    def due(self, meter: MeterRow) -> str:
-        """How far it is until work is due; empty if no rule counts on the meter."""
-        if meter.standing is Standing.OFF or meter.standing is Standing.UNKNOWN:
-            return self(f"due.{meter.standing}")
-        if meter.due_h is None:
-            return ""
-        if meter.is_overdue:
-            over = meter.low_h - meter.due_h
-            return self("due.over", n=self._span(meter, _whole(over))) if over >= 0.05 else self("due.now")
-        if meter.high_h >= meter.due_h:
-            return self("due.maybe")
-        least, most = _whole(meter.due_h - meter.high_h), _whole(meter.due_h - meter.low_h)
-        left = self("due.in", n=self._span(meter, least, most))
-        return f"{left}; {self('due.asked')}" if meter.standing is Standing.ASKED else left
-
-    def _span(self, meter: MeterRow, *figures: float) -> str:
-        texts = dict.fromkeys(map(self.number, figures))
-        return self("unit.cycles" if meter.name in _CYCLES else "unit.h", n="–".join(texts))
-
-
-def _whole(left: float) -> float:
-    """What is left of ten hours and more, in whole hours: rounded down, as one who plans would."""
-    return float(int(left)) if left >= 10 else left
+"""Each word as (English, Vietnamese); names in braces are filled in."""

@@ -49,6 +49,11 @@ class TicketBook:
         self._changed: dict[str, Ticket] = {}
         self._events: list[TicketEvent] = []
 
+    @property
+    def has_news(self) -> bool:
+        """Whether a ticket was opened or moved since changes were taken; a further occurrence is no news."""
+        return bool(self._events)
+
     def take_changes(self) -> tuple[tuple[Ticket, ...], tuple[TicketEvent, ...]]:
         """Tickets and events since the last call."""
         changed = tuple(sorted(self._changed.values(), key=lambda ticket: ticket.number))

@@ -1,13 +1,16 @@
 """The engine: records and desk inputs in, state and tickets out; pure, and the same for the same input.
 
-Rule 1: ticks are the only clock. Messages are judged as of their event time; silence is judged once an
-hour of ticks, and not in the first hour after a start of the collector, while hosts catch up.
+Rule 1: ticks are the only clock. Messages are judged as of their event time: alarms and faults each, meters
+with the first reading of a minute or of another state. Silence is judged once an hour of ticks, and not in
+the first hour after a start of the collector, while hosts catch up.
 Rule 2: a device that no asset claims keeps everything it says and opens no ticket.
-Rule 3: what cannot be read is counted as failed and skipped; everything else is concluded, exactly once.
+Rule 3: what cannot be read is counted as failed and skipped; everything else is concluded, exactly once;
+what was journaled again for the history's sake is passed over.
 """
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Final
 
 from rules.book import TicketBook
@@ -24,20 +27,24 @@ from telemetry.messages import (
     KINDS,
     Alarm,
     AlarmKind,
+    Body,
     Fault,
     Identity,
     LinkState,
-    Message,
     MeterName,
     Status,
     Usage,
-    decode,
 )
 from telemetry.records import Journaled, Record, Started, Tick
+from telemetry.told import Told
 from telemetry.topics import LINK
 
 SETTLE_MS: Final = HOUR_MS
 """Time after a start in which silence is not judged: what hosts held back is still coming in."""
+MINUTE_MS: Final = 60_000
+_CONCLUDED: Final = MappingProxyType({kind: f"concluded:{kind}" for kind in KINDS})
+_FAILED: Final = MappingProxyType({kind: f"failed:{kind}" for kind in KINDS})
+_OTHER_FAILED: Final = "failed:other"
 
 
 class Engine:
@@ -55,18 +62,23 @@ class Engine:
     def apply(self, record: Record) -> None:
         """Take in the next record of the journal."""
         match record:
+            case Journaled():
+                self._journaled(record)
             case Tick(at_ms=at_ms):
                 self._tick(at_ms)
             case Started(at_ms=at_ms):
                 engineering = self._state.engineering
                 engineering.now_ms = max(engineering.now_ms, at_ms)
                 engineering.settled_ms = engineering.now_ms + SETTLE_MS
-            case Journaled():
-                self._journaled(record)
 
     def take(self, desk_input: DeskInput) -> str:
         """Take in what a person or the settings say; the answer is why it was refused, or nothing."""
         return take_input(self._fleet, desk_input)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something that people act on became different since the last call of `changes`."""
+        return self._fleet.has_news
 
     def changes(self) -> Changes:
         """What became different since the last call, as values to be kept."""
@@ -84,27 +96,31 @@ class Engine:
             judge_asset(self._fleet, asset, at_ms=engineering.now_ms, silence=True)
 
     def _journaled(self, record: Journaled) -> None:
-        kind = record.topic.kind if record.topic.kind in KINDS else "other"
+        kind = record.topic.kind
+        if record.again:
+            self._count(_CONCLUDED[kind])
+            return
         try:
-            self._conclude(record, _read(record))
+            self._conclude(record, record.read())
         except MessageError:
-            self._count(f"failed:{kind}")
+            self._count(_FAILED.get(kind, _OTHER_FAILED))
         else:
-            self._count(f"concluded:{kind}")
+            self._count(_CONCLUDED[kind])
 
     def _count(self, what: str) -> None:
         counters = self._state.engineering.counters
         counters[what] = counters.get(what, 0) + 1
 
-    def _conclude(self, record: Journaled, message: Message) -> None:
-        if message.alias is None:
-            self._host_link(record, message)
+    def _conclude(self, record: Journaled, told: Told) -> None:
+        alias, _, _, body = told
+        if alias is None:
+            self._host_link(record, body)
             return
-        key = alias_key(message.alias)
+        key = alias_key(alias)
         device = self._state.devices.get(key)
         if device is None:
             device = Device(
-                alias=message.alias,
+                alias=alias,
                 publisher=record.topic.publisher,
                 name=record.topic.device,
                 first_ms=record.event_ms,
@@ -116,12 +132,12 @@ class Engine:
         if newest:
             device.heard_ms = record.event_ms
             device.publisher, device.name = record.topic.publisher, record.topic.device
-            device.alias = message.alias
-        match message.body:
+            device.alias = alias
+        match body:
             case Usage() as usage:
                 self._usage(key, device, usage, record)
-            case Alarm() | Fault() as body:
-                self._edge(key, device, body, record)
+            case Alarm() | Fault() as edge:
+                self._edge(key, device, edge, record)
             case Status() as status if newest:
                 device.link = status.link
             case Identity() as identity if newest:
@@ -129,10 +145,10 @@ class Engine:
             case _:
                 pass
 
-    def _host_link(self, record: Journaled, message: Message) -> None:
-        if record.topic.device != LINK or not isinstance(message.body, Status):
+    def _host_link(self, record: Journaled, status: Body) -> None:
+        if record.topic.device != LINK or not isinstance(status, Status):
             raise MessageError("a message of a device needs an alias")
-        name, status = record.topic.publisher, message.body
+        name = record.topic.publisher
         known = self._state.publishers.get(name)
         goes = status.link is not LinkState.ONLINE
         if goes and known is not None and known.connection != status.connection:
@@ -156,17 +172,20 @@ class Engine:
                 device.reported[name] = ReportedMeter(reading.value, sample.event_ms, sample.event_ms)
             else:
                 meter.tell(reading.value, event_ms=sample.event_ms)
-        if device.last is None:
+        before = device.last
+        if before is None:
             self._first_sample(key, device, sample)
         else:
-            length_ms = elapsed_ms(device.last, sample)
+            length_ms = elapsed_ms(before, sample)
             if length_ms <= 0:
                 device.late += 1
                 return
             for derived in device.derived.values():
-                derived.add(device.last, sample, length_ms)
+                derived.add(before, sample, length_ms)
         device.last = sample
         device.state = usage.state
+        if before is not None and _is_same_moment(before, sample):
+            return
         if (asset := self._fleet.directory.asset_of(key)) is not None:
             judge_asset(self._fleet, asset, at_ms=sample.event_ms, silence=False)
 
@@ -187,10 +206,6 @@ class Engine:
             judge_episode(self._fleet, asset, device, episode, edge=edge, at_ms=record.event_ms)
 
 
-def _read(record: Journaled) -> Message:
-    if record.refusal:
-        raise MessageError(record.refusal)
-    message = decode(record.payload)
-    if message.body.kind != record.topic.kind:
-        raise MessageError(f"topic says {record.topic.kind}, payload {message.body.kind}")
-    return message
+def _is_same_moment(before: Sample, sample: Sample) -> bool:
+    """Whether meters were judged a moment ago: in the same minute and state."""
+    return before.state is sample.state and before.event_ms // MINUTE_MS == sample.event_ms // MINUTE_MS

@@ -26,6 +26,11 @@ class Fleet:
         self._registry_changed = False
         self._rules_changed = False
 
+    @property
+    def has_news(self) -> bool:
+        """Whether tickets, the registry or the rules in force have changed."""
+        return self.book.has_news or self._registry_changed or self._rules_changed
+
     def touch(self, key: AliasKey) -> None:
         """Remember that a device changed."""
         self._devices[key] = None
@@ -46,7 +51,7 @@ class Fleet:
         before = dict(self.state.assets)
         owners = {key: self.directory.asset_of(key) for key in self.state.devices}
         self.state.assets.clear()
-        self.state.assets.update({asset.id: asset for asset in assets})
+        self.state.assets.update({asset.id: asset for asset in sorted(assets, key=lambda asset: asset.id)})
         self._registry_changed = True
         self.directory = Directory(self.state)
         for key, device in self.state.devices.items():

@@ -12,7 +12,7 @@ Their wear belongs to blower_h, which is not derived yet.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from rules.words import HOUR_MS
 from telemetry.messages import MeterReading, OperatingState
@@ -22,8 +22,7 @@ ROUNDING_H: Final = 1.0
 """A person's reading may differ that much from what was observed and still be the same meter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One usage message, reduced to what lengths are measured with."""
 
     event_ms: int

@@ -26,15 +26,20 @@ fetch() {
     return 1
 }
 
+# there PROGRAM: whether it is installed; Debian keeps PostgreSQL's off the PATH.
+there() {
+    command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
+}
+
 # server PROGRAM PACKAGE: whether the program is there, after an attempt to install it.
 server() {
-    command -v "$1" >/dev/null && return 0
+    there "$1" && return 0
     fetch "$2" || return 1
     if [ -d /run/systemd/system ]; then
         systemctl disable --now --quiet "$2" || return 1
         say "the system's own service $2 is switched off: hourmeter starts what it needs, on ports of its own"
     fi
-    command -v "$1" >/dev/null
+    there "$1"
 }
 
 # Prints the newest Python from 3.11 on, before all one that can make virtual environments.

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from telemetry.errors import MessageError
-from telemetry.messages import Said
+from telemetry.messages import Said, first_fault
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+\z")]
 Count = Annotated[int, Field(ge=0, lt=10**18)]
@@ -51,9 +51,7 @@ def _read(adapter: TypeAdapter[_T], payload: bytes, what: str) -> _T:
     try:
         return adapter.validate_json(payload, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise MessageError(f"{what}: {where}: {first['msg']}") from None
+        raise MessageError(f"{what}: {first_fault(error)}") from None
 
 
 def read_sync(payload: bytes) -> Sync:

@@ -26,7 +26,7 @@ Hours = Annotated[float, Field(allow_inf_nan=False, ge=0, le=10_000_000)]
 class Said(BaseModel):
     """A frozen value of the language: strict about types on the wire, closed to unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Strength(StrEnum):
@@ -279,7 +279,17 @@ def decode(payload: bytes | memoryview) -> Message:
     try:
         return _MESSAGE.validate_json(bytes(payload), strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "payload"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise MessageError(f"{where[:120]}: {first['msg'][:200]}{more}") from None
+        raise MessageError(first_fault(error)) from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Where and what is wrong first, in our words: names and values that a sender chose stay out."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place, what = first["loc"], first["msg"]
+    if first["type"] == "extra_forbidden":
+        place, what = place[:-1], "has a field that the language does not know"
+    elif first["type"] == "union_tag_invalid":
+        what = f"its kind is none of {', '.join(KINDS)}"
+    where = ".".join(str(part) for part in place) or "payload"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where[:120]}: {what[:200]}{more}"

@@ -5,14 +5,15 @@ Rules know no other clock than ticks. Positions are whole numbers without holes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from telemetry.envelope import Envelope
+from telemetry.errors import MessageError
+from telemetry.told import Told, read
 from telemetry.topics import Topic
 
 
-@dataclass(frozen=True, slots=True)
-class Journaled:
+class Journaled(NamedTuple):
     """One message as received, with the times that were fixed when it was journaled."""
 
     position: int
@@ -26,18 +27,29 @@ class Journaled:
     payload: bytes
     refusal: str = ""
     """Why the payload cannot be read; then the payload is masked."""
+    told: Told | None = None
+    """What the payload says, where it has been read already: it is read once for all."""
+    again: bool = False
+    """Journaled once before, and readable there: the rules have concluded it."""
+
+    def read(self) -> Told:
+        """What the message says. Raises MessageError if it cannot be read or contradicts its topic."""
+        if self.refusal:
+            raise MessageError(self.refusal)
+        told = self.told or read(self.payload)
+        if told.body.kind != self.topic.kind:
+            raise MessageError(f"body is of kind {told.body.kind}, its topic says {self.topic.kind}")
+        return told
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(NamedTuple):
     """The collector's clock, written each second."""
 
     position: int
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """The collector started: what came before may have a gap in receiving."""
 
     position: int

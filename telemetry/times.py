@@ -12,6 +12,11 @@ def to_ms(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(milliseconds=1)
 
 
+def to_us(instant: datetime) -> int:
+    """Microseconds since 1970-01-01T00:00Z of an aware instant."""
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
+
 def from_ms(ms: int) -> datetime:
     """The aware UTC instant of milliseconds since 1970-01-01T00:00Z."""
     return EPOCH + timedelta(milliseconds=ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from telemetry.errors import MessageError
 
@@ -17,8 +17,7 @@ EVERYTHING = f"{ROOT}/+/+/+"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(NamedTuple):
     """Who speaks (the MQTT user), of which device, and what kind of message."""
 
     publisher: str

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random
 
-from adapters.contract import Adapter, Answer, Heard, Outcome, Refusal
+from adapters.contract import Adapter, Answer, Heard, Outcome, Refusal, Skipped
 from adapters.host.ear import Ear
 from adapters.host.lanes import Unsent
 from adapters.host.outbox import Outbox
@@ -53,6 +53,8 @@ class DeviceHealth:
     heard: int = 0
     """Frames that could be read."""
     refusals: int = 0
+    skipped: int = 0
+    """Messages that were read and are not carried on purpose."""
     stalls: int = 0
     """Times that the outbox had no room."""
     faults: int = 0
@@ -196,6 +198,8 @@ class Device:
                 case Refusal():
                     self._count(refusals=1)
                     log.info("%s: refused at byte %d: %s", self.name, outcome.offset, outcome.reason)
+                case Skipped():
+                    self._count(skipped=1)
                 case Heard():
                     self._count(heard=1)
                     self._health = replace(self._health, last_heard_ms=now_ms)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
 
-from adapters.contract import ProtocolFile
-from adapters.host import transports
+from adapters.contract import Parity, ProtocolFile, SerialLine
+from adapters.host import serial_port, transports
 from adapters.host.devices import Device, DeviceHealth
 from adapters.host.lanes import Room
 from adapters.host.link import Link
+from adapters.host.mllp import Gateway, gateway
+from adapters.host.mllp_health import GatewayHealth
+from adapters.host.mllp_settings import GatewaySettings
 from adapters.host.outbox import Outbox, open_outbox
 from adapters.host.pace import Pace
 from adapters.host.publisher import Publisher, PublisherHealth
@@ -49,13 +52,35 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
+class SerialPort:
+    """A device at a serial port of this machine; what is None is set as its protocol says."""
+
+    path: Path
+    baud_rate: int | None = None
+    data_bits: int | None = None
+    parity: Parity | None = None
+    stop_bits: int | None = None
+
+    def transport(self, usual: SerialLine) -> Transport:
+        """The way there."""
+        line = replace(
+            usual,
+            baud_rate=self.baud_rate or usual.baud_rate,
+            data_bits=self.data_bits or usual.data_bits,
+            parity=self.parity or usual.parity,
+            stop_bits=self.stop_bits or usual.stop_bits,
+        )
+        return serial_port.serial(self.path, line)
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceSettings:
     """One device as the operator describes it."""
 
     name: str
     """Names the device in topics: A-Z a-z 0-9 _ -, not beginning with `_`."""
     protocol: str
-    reached: Tcp | Replay
+    reached: Tcp | Replay | SerialPort
     poll_s: float | None = None
     """Seconds between polls; the protocol's own figure if None."""
     answer_s: float = 5.0
@@ -70,6 +95,7 @@ class HostSettings:
     """Its MQTT user, site code included."""
     outbox: Path
     devices: tuple[DeviceSettings, ...]
+    gateways: tuple[GatewaySettings, ...] = ()
     room: Room = field(default_factory=Room)
     pace: Pace = field(default_factory=Pace)
 
@@ -80,14 +106,23 @@ class HostHealth:
 
     publisher: PublisherHealth
     devices: tuple[DeviceHealth, ...]
+    gateways: tuple[GatewayHealth, ...] = ()
 
 
 class Host:
     """A running adapter host; made by `open_host`."""
 
-    def __init__(self, *, publisher: Publisher, devices: tuple[Device, ...], outbox: Outbox) -> None:
+    def __init__(
+        self,
+        *,
+        publisher: Publisher,
+        devices: tuple[Device, ...],
+        gateways: tuple[Gateway, ...] = (),
+        outbox: Outbox,
+    ) -> None:
         self._publisher = publisher
         self._devices = devices
+        self._gateways = gateways
         self._outbox = outbox
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -95,7 +130,11 @@ class Host:
     @property
     def health(self) -> HostHealth:
         """How everything stands now."""
-        return HostHealth(self._publisher.health, tuple(device.health for device in self._devices))
+        return HostHealth(
+            self._publisher.health,
+            tuple(device.health for device in self._devices),
+            tuple(one.health for one in self._gateways),
+        )
 
     async def run(self) -> None:
         """Hear the devices and publish what they say, until stopped or cancelled.
@@ -131,8 +170,9 @@ class Host:
         await self._outbox.settled.wait()
 
     async def _hear(self) -> None:
-        """All devices; one that fails fails alone, only an outbox beyond use ends them all."""
+        """All devices and gateways; one device that fails fails alone, an outbox beyond use ends them all."""
         running = [asyncio.create_task(device.run(), name=device.name) for device in self._devices]
+        running += [asyncio.create_task(one.run(), name=one.label) for one in self._gateways]
         try:
             await asyncio.gather(*running)
         finally:
@@ -170,7 +210,8 @@ async def open_host(
             _device(one, protocols[one.protocol], outbox=outbox, clock=clock, rng=rng)
             for one in settings.devices
         )
-        yield Host(publisher=publisher, devices=devices, outbox=outbox)
+        gateways = tuple(gateway(one, outbox=outbox, clock=clock) for one in settings.gateways)
+        yield Host(publisher=publisher, devices=devices, gateways=gateways, outbox=outbox)
 
 
 def _device(
@@ -181,13 +222,25 @@ def _device(
         name=settings.name,
         protocol=settings.protocol,
         poll_s=poll_s,
-        transport=settings.reached.transport(),
+        transport=_transport(settings, protocol.info.line),
         make=partial(protocol.adapter, period_s=poll_s),
         outbox=outbox,
         clock=clock,
         rng=rng,
         answer_s=settings.answer_s,
     )
+
+
+def _transport(settings: DeviceSettings, usual: SerialLine | None) -> Transport:
+    if not isinstance(settings.reached, SerialPort):
+        return settings.reached.transport()
+    if usual is None:
+        raise SettingsError(
+            where=f"device {settings.name!r}",
+            found=f"protocol {settings.protocol!r} is not spoken over a serial port",
+            expected="host and port",
+        )
+    return settings.reached.transport(usual)
 
 
 def _check(settings: HostSettings, protocols: Mapping[str, ProtocolFile]) -> None:
@@ -197,6 +250,15 @@ def _check(settings: HostSettings, protocols: Mapping[str, ProtocolFile]) -> Non
     if not topics.is_name(settings.publisher):
         refuse("publisher", repr(settings.publisher), "must be 1 to 64 of A-Z a-z 0-9 _ -")
     names = [device.name for device in settings.devices]
+    for one in settings.gateways:
+        where = f"gateway {one.name!r}"
+        if not topics.is_name(one.name) or one.name.startswith("_") or len(one.name) > 32:
+            refuse(
+                where, "is no name for a gateway", "must be 1 to 32 of A-Z a-z 0-9 _ -, not beginning with _"
+            )
+        others = (*names, *(other.name for other in settings.gateways if other is not one))
+        if taken := next((name for name in others if f"{name}-".startswith(f"{one.name}-")), ""):
+            refuse(where, f"begins the name {taken!r}", "must be a name that begins no other on this host")
     for device in settings.devices:
         where = f"device {device.name!r}"
         if not topics.is_name(device.name) or device.name.startswith("_"):

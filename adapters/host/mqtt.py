@@ -146,14 +146,15 @@ class MqttLink:
         return SettingsError(
             where=self._broker.place,
             found=found,
-            expected="check user name and password here, and the broker's users and access list",
+            expected="check host.publisher, the password in host.password_file, "
+            "and that the broker's password file and access list know them",
         )
 
     def _no_mqtt5(self, found: str) -> SettingsError:
         return SettingsError(
             where=self._broker.place,
             found=found,
-            expected="must be a broker that speaks MQTT 5; check host, port and whether it asks for TLS",
+            expected="must be a broker that speaks MQTT 5; check broker.host, broker.port and broker.tls",
         )
 
 

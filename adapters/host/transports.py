@@ -1,5 +1,7 @@
 """Ways to reach a device: TCP to a serial-device server, and the replay of a capture file.
 
+A serial port of this machine stands in `adapters.host.serial_port`.
+
 Rule: `read` returns b"" only when no byte will ever come again; a link that is lost raises Unavailable.
 """
 
@@ -74,6 +76,11 @@ def tcp(host: str, port: int, *, connect_timeout_s: float, dial: Dial = asyncio.
     return _Tcp(host, port, connect_timeout_s, dial)
 
 
+def stream(place: str, reader: Incoming, writer: Outgoing) -> Connection:
+    """A link over an open pair of streams; the other side closing is a lost link."""
+    return _Stream(place, reader, writer)
+
+
 def replay(path: Path, *, piece_bytes: int = PIECE_BYTES) -> Transport:
     """A capture file, fed in pieces once; what is written to it is let go."""
     return _Replay(path, piece_bytes)
@@ -101,7 +108,7 @@ class _Tcp:
                 advice="check its power and network",
             ) from error
         except OSError as error:
-            raise Unavailable(self.place, why=_why(error), advice="check its address and port") from error
+            raise Unavailable(self.place, why=words_of(error), advice="check its address and port") from error
         return _Stream(self.place, reader, writer)
 
 
@@ -115,7 +122,7 @@ class _Stream:
         try:
             data = await self.reader.read(PIECE_BYTES)
         except OSError as error:
-            raise Unavailable(self.place, why=_why(error)) from error
+            raise Unavailable(self.place, why=words_of(error)) from error
         if not data:
             raise Unavailable(self.place, why="the other side closed the link")
         return data
@@ -125,7 +132,7 @@ class _Stream:
             self.writer.write(data)
             await self.writer.drain()
         except OSError as error:
-            raise Unavailable(self.place, why=_why(error)) from error
+            raise Unavailable(self.place, why=words_of(error)) from error
 
     async def close(self) -> None:
         self.writer.transport.abort()
@@ -147,7 +154,7 @@ class _Replay:
             file = await asyncio.to_thread(self.path.open, "rb")
         except OSError as error:
             raise SettingsError(
-                where="replay", found=f"{self.path}: {_why(error)}", expected="name a capture file"
+                where="replay", found=f"{self.path}: {words_of(error)}", expected="name a capture file"
             ) from error
         return _Capture(self.place, file, self.piece_bytes)
 
@@ -162,7 +169,7 @@ class _Capture:
         try:
             return await asyncio.to_thread(self.file.read, self.piece_bytes)
         except OSError as error:
-            raise Unavailable(self.place, why=_why(error)) from error
+            raise Unavailable(self.place, why=words_of(error)) from error
 
     async def write(self, data: bytes) -> None:
         """Nobody listens."""
@@ -171,5 +178,6 @@ class _Capture:
         self.file.close()
 
 
-def _why(error: OSError) -> str:
+def words_of(error: OSError) -> str:
+    """The system's words for an error."""
     return error.strerror or str(error) or type(error).__name__

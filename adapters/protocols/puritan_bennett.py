@@ -1,21 +1,18 @@
-"""Puritan Bennett 840 and 980 ventilators over their DCI port: the SNDF report, polled.
+"""Puritan Bennett 840 and 980 ventilators over their DCI port: the SNDF report, polled; SNDA where it is all.
 
-    request  RSET CR  clears the ventilator's input, once for each link;  SNDF CR  asks for a report
+The layout of the reports as bytes stands in `adapters.puritan_bennett_reports`.
 
-    answer   MISCF,1225,169 ,  STX  time_,model serial_____,date_______, ... ,  ETX  CR
-             |     |    |           |     |                 |
-             |     |    |           5     6, 18 wide        7, 12 wide: fields are numbered from 5 to 173,
-             |     |    169 fields, each padded with blanks and ended by a comma
-             |     1225 bytes strictly between STX and ETX
-             start word; there is no checksum and no sequence number
-
-Rule 1: ventilation figures, settings and the ideal body weight (60) never leave this file. Fields 70 and 72
-are looked at to judge use, and dropped.
-Rule 2: in use is rate (70) > 0, exhaled minute volume (72) > 0 and a mode (9). There is no standby flag:
-*idle* takes both figures readable and zero; blank, unreadable or contradicting figures are *unknown*.
-Rule 3: LOW, MEDIUM and HIGH are active; NORMAL, RESET (was active, has been reset) and blank are not; any
-other word is said once with condition unknown, and not quoted unless it is made of letters.
+Rule 1: ventilation figures, settings and the ideal body weight (60) never leave this file. Rate and minute
+volume are looked at to judge use, and dropped.
+Rule 2: in use is total rate (70; SNDA 34) > 0, exhaled minute volume (72; 36) > 0 and a mode (9). There is no
+standby flag: *idle* takes both figures readable and zero; blank, unreadable or contradicting figures are
+*unknown*.
+Rule 3: LOW, MEDIUM and HIGH are active, in SNDA it is ALARM, which has no priority; NORMAL, RESET (was
+active, has been reset) and blank are not; any other word is said once with condition unknown, and not quoted
+unless it is made of letters.
 Rule 4: field 6 is the identity, of an 840 or a 980; another device on the same link starts anew.
+Rule 5: a condition has the code of its SNDF field in both reports. What SNDA lacks (power, battery,
+compressor, malfunctions, O2 sensor) is unknown: open before, it is told unknown once, not ended or invented.
 """
 
 from __future__ import annotations
@@ -24,13 +21,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import accumulate
 from types import MappingProxyType
 from typing import Final
 
-from adapters.contract import Answer, Example, Heard, Outcome, ProtocolInfo, Refusal
+from adapters.asking import Asking
+from adapters.contract import Answer, Example, Heard, Outcome, ProtocolInfo, Refusal, SerialLine
 from adapters.edges import Edge, Occurrences, Reading
-from adapters.framing import FixedFrames, Frame
+from adapters.framing import Frame
+from adapters.puritan_bennett_reports import PHILIPS, SNDA, SNDF, Layout, Report, frame_of, frames, report_of
 from telemetry.messages import (
     Alarm,
     AlarmKind,
@@ -52,57 +50,49 @@ from telemetry.messages import (
 INFO: Final = ProtocolInfo(
     id="puritan-bennett",
     manufacturer="Puritan Bennett",
-    title="Puritan Bennett 840/980 DCI (SNDF)",
-    source="field tables of MD PnP and OpenICE; a capture of an 840 of 2023; the 980 by its table only",
+    title="Puritan Bennett 840/980 DCI (SNDF, SNDA)",
+    source="field tables of MD PnP and OpenICE; a capture of an 840 (SNDF, 2023); all else by tables only",
     poll_s=30.0,
+    line=SerialLine(baud_rate=9600),
 )
 
-FIELDS: Final = range(5, 174)
-"""Numbers of the 169 fields, as the tables count them."""
-_WIDE: Final = MappingProxyType({6: 18, 7: 12, 8: 9, 50: 9, 53: 18, 55: 9, 66: 9})
-_WIDTHS: Final = tuple(_WIDE.get(field, 6) for field in FIELDS)
-_ENDS: Final = tuple(accumulate(width + 1 for width in _WIDTHS))
-_WORD: Final = b"MISCF,"
-_HEADER: Final = b"MISCF,1225,169 ,\x02"
-_BODY: Final = _ENDS[-1]
-_TRAILER: Final = b"\x03\r"
-FRAME_BYTES: Final = len(_HEADER) + _BODY + len(_TRAILER)
-_CONTROL: Final = re.compile(rb"[^ -~]")
 _IDENTITY: Final = re.compile(r"(840|980) +([0-9A-Za-z-]+)")
 _FIGURE: Final = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
-_DATE: Final = re.compile(r"([A-Z]{3}) ([0-9]{1,2}) ([0-9]{4})")
-_TIME: Final = re.compile(r"([0-9]{1,2}):([0-9]{2})")
-MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 VENTILATOR: Final = 70001
 """MDC_DEV_SYS_PT_VENT_MDS of IEEE 11073-10101, context-free."""
 
 _LEVELS: Final = MappingProxyType({"LOW": Priority.LOW, "MEDIUM": Priority.MEDIUM, "HIGH": Priority.HIGH})
+_ALARM: Final = MappingProxyType({"ALARM": Priority.UNKNOWN})
 _QUIET: Final = frozenset({"NORMAL", "RESET", ""})
+_NOT_TOLD: Final = Reading(Condition.UNKNOWN, Priority.UNKNOWN, "")
 _ENABLED: Final = MappingProxyType({"ENABLED": 1.0, "DISABLED": 0.0})
 
 
 @dataclass(frozen=True, slots=True)
 class _AlarmRow:
+    field: int
     text: str
     kind: AlarmKind
 
 
 @dataclass(frozen=True, slots=True)
 class _FaultRow:
-    code: str
+    field: int
     text: str
     effect: Effect = Effect.REMOVAL_ADVISED
     mapped: bool = True
 
 
 _Row = _AlarmRow | _FaultRow
+_Table = Mapping[str, _Row]
+"""What SNDF tells, by code: the alarm's field as text, or the malfunction's own code."""
 
 
-def _rows(kind: AlarmKind, texts: Mapping[int, str]) -> dict[int, _Row]:
-    return {field: _AlarmRow(text, kind) for field, text in texts.items()}
+def _rows(kind: AlarmKind, texts: Mapping[int, str]) -> dict[str, _Row]:
+    return {str(field): _AlarmRow(field, text, kind) for field, text in texts.items()}
 
 
-_BOTH: Final[Mapping[int, _Row]] = MappingProxyType(
+_BOTH: Final[_Table] = MappingProxyType(
     _rows(
         AlarmKind.PHYSIOLOGICAL,
         {
@@ -148,104 +138,77 @@ _BOTH: Final[Mapping[int, _Row]] = MappingProxyType(
 """Fields 106 to 136; twins whose order the tables do not tell (129/130, 134/135) are both of the patient."""
 
 
-def _malfunctions(last: int) -> dict[int, _Row]:
+def _malfunctions(last: int) -> dict[str, _Row]:
     codes = {field: f"A{5 * (field - 136)}" for field in range(137, last + 1)}
-    return {field: _FaultRow(code, f"technical malfunction {code}") for field, code in codes.items()}
+    return {code: _FaultRow(field, f"technical malfunction {code}") for field, code in codes.items()}
 
 
-_TABLES: Final[Mapping[str, Mapping[int, _Row]]] = MappingProxyType(
+_SNDF_840: Final[_Table] = MappingProxyType({**_BOTH, **_malfunctions(153)})
+_SNDF_980: Final[_Table] = MappingProxyType(
     {
-        "840": MappingProxyType({**_BOTH, **_malfunctions(153)}),
-        "980": MappingProxyType(
-            {
-                **_BOTH,
-                116: _AlarmRow("inadvertent power off", AlarmKind.TECHNICAL),
-                **_malfunctions(145),
-                **{
-                    field: _FaultRow(f"{field}", f"field {field} of a 980", Effect.SERVICE_HIGH, mapped=False)
-                    for field in range(146, 153)
-                },
-                153: _AlarmRow("high EtCO2", AlarmKind.PHYSIOLOGICAL),
-                160: _AlarmRow("proximal flow sensor inoperative", AlarmKind.TECHNICAL),
-            }
-        ),
+        **_BOTH,
+        "116": _AlarmRow(116, "inadvertent power off", AlarmKind.TECHNICAL),
+        **_malfunctions(145),
+        **{
+            f"{field}": _FaultRow(field, f"field {field} of a 980", Effect.SERVICE_HIGH, mapped=False)
+            for field in range(146, 153)
+        },
+        "153": _AlarmRow(153, "high EtCO2", AlarmKind.PHYSIOLOGICAL),
+        "160": _AlarmRow(160, "proximal flow sensor inoperative", AlarmKind.TECHNICAL),
     }
 )
-"""By model: a 980 leaves 146 to 152 blank (what it puts there is kept as unmapped) and uses 153 and 160."""
+"""A 980 leaves 146 to 152 blank (what it puts there is kept as unmapped) and uses 153 and 160."""
+_TABLES: Final[Mapping[str, _Table]] = MappingProxyType({"840": _SNDF_840, "980": _SNDF_980})
+_SNDA_FIELDS: Final = MappingProxyType(
+    {"110": (48,), "118": (52,), "112": (53,), "122": (54,), "121": (55,), "106": (57, 94)}
+)
+"""Fields in which SNDA tells the conditions of the same code; it calls 122 and 121 *no* O2 and air supply."""
+_SNDA_OWN: Final[_Table] = MappingProxyType(
+    {
+        "SNDA-51": _AlarmRow(51, "low exhaled tidal volume", AlarmKind.PHYSIOLOGICAL),
+        "SNDA-95": _AlarmRow(95, "severe occlusion or circuit disconnect", AlarmKind.PHYSIOLOGICAL),
+    }
+)
+"""51 is 117 or 119, and 95 is 124 or 125, untold which."""
 
 
-def frame_of(fields: Mapping[int, str]) -> bytes:
-    """The report with these fields, all others blank. Raises ValueError for a text that does not fit."""
-    parts = []
-    for field, width in zip(FIELDS, _WIDTHS, strict=True):
-        text = fields.get(field, "")
-        if len(text) > width or "," in text:
-            raise ValueError(f"field {field} holds {width} bytes without comma, not {text!r}")
-        parts.append(f"{text:<{width}},")
-    return _HEADER + "".join(parts).encode("ascii") + _TRAILER
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """Where a report tells what we look at, and its words for an active alarm."""
+
+    rate: int
+    volume: int
+    o2_sensor: int | None
+    active: Mapping[str, Priority]
 
 
-def fields_of(frame: bytes) -> dict[int, str]:
-    """The fields of a sound report by number, without their padding."""
-    texts = frame[len(_HEADER) : len(_HEADER) + _BODY].decode("ascii").split(",")
-    return {field: text.strip(" ") for field, text in zip(FIELDS, texts[:-1], strict=True)}
+_IN_SNDF: Final = _Meaning(rate=70, volume=72, o2_sensor=55, active=_LEVELS)
+_IN_SNDA: Final = _Meaning(rate=34, volume=36, o2_sensor=None, active=_ALARM)
 
 
-def device_time(fields: Mapping[int, str]) -> datetime | None:
-    """The ventilator's clock of fields 5 and 7, to the minute; None if it cannot be one."""
-    time, date = _TIME.fullmatch(fields[5]), _DATE.fullmatch(fields[7])
-    if time is None or date is None or date[1] not in MONTHS:
-        return None
-    try:
-        return datetime(  # noqa: DTZ001 - the ventilator tells no zone
-            int(date[3]), MONTHS.index(date[1]) + 1, int(date[2]), int(time[1]), int(time[2])
-        )
-    except ValueError:
-        return None
+def _fields_by_code(layout: Layout, model: str) -> Mapping[str, tuple[int, ...]]:
+    """The alarm fields of a report."""
+    if layout is SNDA:
+        return {**_SNDA_FIELDS, **{code: (row.field,) for code, row in _SNDA_OWN.items()}}
+    return {code: (row.field,) for code, row in _TABLES[model].items()}
 
 
-def frames() -> FixedFrames:
-    """The framing of one stream of reports."""
-    return FixedFrames(_WORD, size=FRAME_BYTES, fault=_fault)
-
-
-def _fault(data: bytearray) -> str | None:
-    if not _HEADER.startswith(data[: len(_HEADER)]):
-        return "header is not MISCF,1225,169 (the ventilator's serial protocol must be DCI, not Philips)"
-    end = len(_HEADER) + _BODY
-    control = _CONTROL.search(data, len(_HEADER), end)
-    if control is not None:
-        length = control.start() - len(_HEADER)
-        if data[control.start()] == 0x03:
-            return f"body of {length} bytes instead of {_BODY}"
-        return f"byte {data[control.start()]:02x} after {length} bytes of the body"
-    if not _TRAILER.startswith(data[end : end + len(_TRAILER)]):
-        return f"no ETX and CR after {_BODY} bytes of the body"
-    if len(data) < FRAME_BYTES:
-        return None
-    count = data.count(b",", len(_HEADER), end)
-    if count != len(FIELDS):
-        return f"{count} fields instead of {len(FIELDS)}"
-    for field, width_end in zip(FIELDS, _ENDS, strict=True):
-        if data[len(_HEADER) + width_end - 1] != 0x2C:
-            return f"field {field} is not as wide as it must be"
-    return None
-
-
-def _state(fields: Mapping[int, str]) -> OperatingState:
-    if not (_FIGURE.fullmatch(fields[70]) and _FIGURE.fullmatch(fields[72])):
+def _state(fields: Mapping[int, str], meaning: _Meaning) -> OperatingState:
+    if not (_FIGURE.fullmatch(fields[meaning.rate]) and _FIGURE.fullmatch(fields[meaning.volume])):
         return OperatingState.UNKNOWN
-    rate, volume = float(fields[70]), float(fields[72])
+    rate, volume = float(fields[meaning.rate]), float(fields[meaning.volume])
     if rate > 0 and volume > 0 and fields[9]:
         return OperatingState.IN_USE
     return OperatingState.IDLE if rate == volume == 0 else OperatingState.UNKNOWN
 
 
-def _reading(word: str) -> Reading:
+def _reading(words: tuple[str, ...], active: Mapping[str, Priority]) -> Reading:
+    """What one condition's fields tell: the first that is not quiet speaks for all."""
+    word = next((word for word in words if word not in _QUIET), words[0])
     if word in _QUIET:
         return Reading(Condition.INACTIVE, Priority.UNKNOWN, word)
-    if word in _LEVELS:
-        return Reading(Condition.ACTIVE, _LEVELS[word], word)
+    if word in active:
+        return Reading(Condition.ACTIVE, active[word], word)
     return Reading(Condition.UNKNOWN, Priority.UNKNOWN, word if word.isalpha() else "(no word)")
 
 
@@ -280,19 +243,21 @@ class PuritanBennett:
     def __init__(self, *, period_s: float) -> None:
         self._period_s = period_s
         self._frames = frames()
+        self._asking = Asking(full=SNDF.command, short=SNDA.command)
         self._alias: Alias | None = None
         self._occurrences = Occurrences()
-        self._first = True
+        self._told: set[str] = set()
         self._o2_sensor: float | None = None
 
     def connected(self) -> tuple[Outcome, ...]:
         """`RSET` first; what was active before stays the same occurrence if it is active still."""
-        self._first = True
+        self._told.clear()
+        self._asking.begin()
         return (*self.closed(), Answer(b"RSET\r"))
 
     def poll(self) -> bytes:
-        """`SNDF`, the report of fixed fields."""
-        return b"SNDF\r"
+        """`SNDF`, the report of fixed fields; `SNDA` of a ventilator that answers nothing else."""
+        return self._asking.next() + b"\r"
 
     def feed(self, data: bytes) -> tuple[Outcome, ...]:
         """One `Heard` for each sound report."""
@@ -305,23 +270,25 @@ class PuritanBennett:
         return self._frames.close()
 
     def _hear(self, frame: Frame) -> Outcome:
-        fields = fields_of(frame.data)
+        report = report_of(frame.data)
+        meaning, fields = _IN_SNDA if report.layout is SNDA else _IN_SNDF, report.fields
         identity = _IDENTITY.fullmatch(fields[6])
         if identity is None:
             return Refusal(frame.offset, "field 6 is not 840 or 980 and a serial number")
+        self._asking.hear(report.layout.command)
         model, serial = identity.groups()
         alias = Alias(protocol=INFO.id, namespace=model, identifier=serial)
         bodies: list[Body] = []
         if alias != self._alias:
             bodies.append(_identity(alias))
             self._occurrences.forget()
-            self._first, self._o2_sensor, self._alias = True, None, alias
-        bodies.append(Usage(state=_state(fields), period_s=self._period_s))
-        time = device_time(fields)
-        bodies += self._o2_sensor_change(fields[55])
-        bodies += self._edges(fields, alias=alias, time=time)
-        self._first = False
-        return Heard(alias, time, tuple(bodies), frame.offset)
+            self._told.clear()
+            self._o2_sensor, self._alias = None, alias
+        bodies.append(Usage(state=_state(fields, meaning), period_s=self._period_s))
+        if meaning.o2_sensor is not None:
+            bodies += self._o2_sensor_change(fields[meaning.o2_sensor])
+        bodies += self._edges(report, meaning, alias=alias)
+        return Heard(alias, report.device_time, tuple(bodies), frame.offset)
 
     def _o2_sensor_change(self, word: str) -> tuple[Body, ...]:
         enabled = _ENABLED.get(word.upper())
@@ -330,15 +297,22 @@ class PuritanBennett:
         self._o2_sensor = enabled
         return (Metrics(values=(Metric(quantity=Quantity.O2_SENSOR_ENABLED_BOOL, value=enabled),)),)
 
-    def _edges(self, fields: Mapping[int, str], *, alias: Alias, time: datetime | None) -> list[Body]:
-        told = time.isoformat(timespec="minutes") if time else "no-clock"
-        stamp = f"{alias.identifier}/{told}"
+    def _edges(self, report: Report, meaning: _Meaning, *, alias: Alias) -> list[Body]:
+        told = report.device_time.isoformat(timespec="minutes") if report.device_time else "no-clock"
+        fields = _fields_by_code(report.layout, alias.namespace)
+        readings = {
+            code: _reading(tuple(report.fields[field] for field in places), meaning.active)
+            for code, places in fields.items()
+        } | dict.fromkeys(sorted(self._occurrences.open - fields.keys()), _NOT_TOLD)
+        rows = {**_TABLES[alias.namespace], **_SNDA_OWN}
         bodies = []
-        for field, row in _TABLES[alias.namespace].items():
-            code = row.code if isinstance(row, _FaultRow) else str(field)
-            edge = self._occurrences.compare(code, _reading(fields[field]), first=self._first, stamp=stamp)
+        for code, reading in readings.items():
+            edge = self._occurrences.compare(
+                code, reading, first=code not in self._told, stamp=f"{alias.identifier}/{told}"
+            )
             if edge is not None:
-                bodies.append(_body(row, code=code, edge=edge))
+                bodies.append(_body(rows[code], code=code, edge=edge))
+        self._told |= fields.keys()
         return bodies
 
 
@@ -372,18 +346,33 @@ QUIET_FIELDS: Final[Mapping[int, str]] = MappingProxyType(
     }
 )
 """A self-made 840 ventilating, with nothing amiss."""
+QUIET_SHORT_FIELDS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        5: "07:30",
+        6: "840 3510000001",
+        8: "JAN 09 2024",
+        9: "CMV",
+        34: "14",
+        36: "7.20",
+        93: "OFF",
+        **dict.fromkeys((48, 51, 52, 53, 54, 55, 57, 94, 95), "NORMAL"),
+    }
+)
+"""What the same 840 tells by SNDA."""
 _ALIAS: Final = Alias(protocol=INFO.id, namespace="840", identifier="3510000001")
 _AT: Final = datetime(2024, 1, 9, 7, 30)  # noqa: DTZ001 - the ventilator tells no zone
 _IN_USE: Final = Usage(state=OperatingState.IN_USE, period_s=INFO.poll_s)
-_GREETING: Final[tuple[Body, ...]] = (
-    _identity(_ALIAS),
-    _IN_USE,
-    Metrics(values=(Metric(quantity=Quantity.O2_SENSOR_ENABLED_BOOL, value=1.0),)),
+_SENSOR: Final = Metrics(values=(Metric(quantity=Quantity.O2_SENSOR_ENABLED_BOOL, value=1.0),))
+_GREETING: Final[tuple[Body, ...]] = (_identity(_ALIAS), _IN_USE, _SENSOR)
+_ALIAS_980: Final = Alias(protocol=INFO.id, namespace="980", identifier="35B1700042")
+_AS_980: Final[Mapping[int, str]] = MappingProxyType(
+    {6: "980 35B1700042", 160: "NORMAL", **dict.fromkeys(range(146, 154), "")}
 )
 
 
-def _frame(fields: Mapping[int, str] = MappingProxyType({})) -> bytes:
-    return frame_of({**QUIET_FIELDS, **fields})
+def _frame(fields: Mapping[int, str] = MappingProxyType({}), *, layout: Layout = SNDF) -> bytes:
+    quiet = QUIET_SHORT_FIELDS if layout is SNDA else QUIET_FIELDS
+    return frame_of({**quiet, **fields}, layout=layout)
 
 
 def _alarm_122(phase: Phase, condition: Condition, priority: Priority, raw: str) -> Alarm:
@@ -393,6 +382,21 @@ def _alarm_122(phase: Phase, condition: Condition, priority: Priority, raw: str)
         text="low O2 supply",
         alarm_kind=AlarmKind.TECHNICAL,
         priority=priority,
+        phase=phase,
+        condition=condition,
+        raw=raw,
+    )
+
+
+_PHILIPS: Final = _frame(layout=PHILIPS)
+
+
+def _malfunction_a35(phase: Phase, condition: Condition, raw: str) -> Fault:
+    return Fault(
+        key="A35/3510000001/2024-01-09T07:30/1",
+        code="A35",
+        text="technical malfunction A35",
+        effect=Effect.REMOVAL_ADVISED,
         phase=phase,
         condition=condition,
         raw=raw,
@@ -431,15 +435,7 @@ EXAMPLES: Final = (
         bodies=(
             *_GREETING,
             _IN_USE,
-            Fault(
-                key="A35/3510000001/2024-01-09T07:30/1",
-                code="A35",
-                text="technical malfunction A35",
-                effect=Effect.REMOVAL_ADVISED,
-                phase=Phase.START,
-                condition=Condition.ACTIVE,
-                raw="HIGH",
-            ),
+            _malfunction_a35(Phase.START, Condition.ACTIVE, "HIGH"),
         ),
         alias=_ALIAS,
         device_time=_AT,
@@ -456,7 +452,7 @@ EXAMPLES: Final = (
         bodies=_GREETING,
         alias=_ALIAS,
         device_time=_AT,
-        refusal="begin no MISCF, frame",
+        refusal="begin no MISCF, or MISCA, frame",
     ),
     Example(
         "a report cut short does not cost the next one",
@@ -466,8 +462,8 @@ EXAMPLES: Final = (
         device_time=_AT,
         refusal="byte 02 after 599 bytes",
     ),
-    Example("a report that never ends", _frame()[:-1], refusal="unfinished frame: 1243 of 1244"),
-    Example("another serial protocol", _frame().replace(b"1225", b"1229"), refusal="not Philips"),
+    Example("a report that never ends", _frame()[:-1], refusal="unfinished frame: it ends after 1243 bytes"),
+    Example("a length that is not known", _frame().replace(b"1225", b"1228"), refusal="header is none of"),
     Example("ETX comes too early", _frame().replace(b"NORMAL", b"", 1), refusal="1219 bytes instead of 1225"),
     Example("no ETX where it must be", _frame().replace(b"\x03", b" "), refusal="no ETX and CR"),
     Example("a comma too many", _frame().replace(b"A/C ", b"A,C "), refusal="170 fields instead of 169"),
@@ -478,4 +474,105 @@ EXAMPLES: Final = (
     ),
     Example("no identity", _frame({6: ""}), refusal="field 6"),
     Example("a model whose fields are not known", _frame({6: "7200 123"}), refusal="field 6"),
+    Example(
+        "a 980 in use: blank where it has no malfunctions, a battery and its proximal sensor amiss",
+        _frame({**_AS_980, 115: "HIGH", 160: "LOW", 161: "38"}),
+        bodies=(
+            _identity(_ALIAS_980),
+            _IN_USE,
+            _SENSOR,
+            Alarm(
+                key="115/35B1700042/2024-01-09T07:30/1",
+                code="115",
+                text="low battery",
+                alarm_kind=AlarmKind.TECHNICAL,
+                priority=Priority.HIGH,
+                phase=Phase.PRESENT,
+                condition=Condition.ACTIVE,
+                raw="HIGH",
+            ),
+            Alarm(
+                key="160/35B1700042/2024-01-09T07:30/2",
+                code="160",
+                text="proximal flow sensor inoperative",
+                alarm_kind=AlarmKind.TECHNICAL,
+                priority=Priority.LOW,
+                phase=Phase.PRESENT,
+                condition=Condition.ACTIVE,
+                raw="LOW",
+            ),
+        ),
+        alias=_ALIAS_980,
+        device_time=_AT,
+    ),
+    Example("a 980 without its serial number", _frame({**_AS_980, 6: "980"}), refusal="field 6"),
+    Example(
+        "the port set to Philips: four further bytes behind the last field's text",
+        _PHILIPS,
+        bodies=_GREETING,
+        alias=_ALIAS,
+        device_time=_AT,
+    ),
+    Example(
+        "the port set to Philips: the further bytes in other fields, and none behind",
+        _PHILIPS.replace(b"A/C   ,", b"A/C    ,")
+        .replace(b"ADULT    ,", b"ADULT       ,")
+        .replace(b"    ,\x03", b",\x03"),
+        bodies=_GREETING,
+        alias=_ALIAS,
+        device_time=_AT,
+    ),
+    Example(
+        "1229 announced, 1225 sent",
+        _frame().replace(b"1225", b"1229"),
+        refusal="body of 1225 bytes instead of 1229",
+    ),
+    Example(
+        "the port set to Philips: a field narrower than it must be",
+        _PHILIPS.replace(b"07:30 ,", b"07:30,").replace(b",\x03", b" ,\x03"),
+        refusal="field 5 is not as wide",
+    ),
+    Example(
+        "SNDA of older software: in use; what it does not carry is not told",
+        _frame(layout=SNDA),
+        bodies=_GREETING[:2],
+        alias=_ALIAS,
+        device_time=_AT,
+    ),
+    Example(
+        "SNDA has no priorities; the code is that of the same condition in SNDF",
+        _frame({54: "ALARM"}, layout=SNDA) + _frame({5: "07:31", 54: "RESET"}, layout=SNDA),
+        bodies=(
+            *_GREETING[:2],
+            _alarm_122(Phase.PRESENT, Condition.ACTIVE, Priority.UNKNOWN, "ALARM"),
+            _IN_USE,
+            _alarm_122(Phase.END, Condition.INACTIVE, Priority.UNKNOWN, "RESET"),
+        ),
+        alias=_ALIAS,
+        device_time=_AT.replace(minute=31),
+    ),
+    Example(
+        "SNDA after SNDF: the malfunction that it does not carry is unknown, not ended; said once",
+        _frame({143: "HIGH"}) + _frame(layout=SNDA) + _frame(layout=SNDA),
+        bodies=(
+            *_GREETING,
+            _malfunction_a35(Phase.PRESENT, Condition.ACTIVE, "HIGH"),
+            _IN_USE,
+            _malfunction_a35(Phase.UPDATE, Condition.UNKNOWN, ""),
+            _IN_USE,
+        ),
+        alias=_ALIAS,
+        device_time=_AT,
+    ),
+    Example("SNDA cut short", _frame(layout=SNDA)[:-2], refusal="unfinished frame: it ends after 720 bytes"),
+    Example(
+        "SNDA with a date of six bytes",
+        _frame(layout=SNDA).replace(b"JAN 09 2024 ,", b"JAN 09,"),
+        refusal="body of 700 bytes instead of 706",
+    ),
+    Example(
+        "another maker's MISCA, which carries no identity",
+        _frame({6: "22.0"}, layout=SNDA),
+        refusal="field 6 is not 840 or 980",
+    ),
 )

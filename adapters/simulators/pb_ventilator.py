@@ -6,20 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from random import Random
+from types import MappingProxyType
 from typing import Protocol
 
 from adapters.framing import Frame
-from adapters.protocols.puritan_bennett import (
-    MONTHS,
-    QUIET_FIELDS,
-    device_time,
-    fields_of,
-    frame_of,
-    frames,
-)
+from adapters.protocols.puritan_bennett import QUIET_FIELDS
+from adapters.puritan_bennett_reports import MONTHS, frame_of, frames, report_of
 from adapters.simulators.routine import ROUTINES, Routine, is_in_use
 from telemetry.errors import SettingsError
 
+_QUIET_980 = MappingProxyType({160: "NORMAL", **dict.fromkeys(range(146, 154), "")})
+"""What a 980 puts where an 840 has malfunctions A50 to A85, and its proximal flow sensor."""
 VIETNAM = timezone(timedelta(hours=7))
 RESET_STANDS = timedelta(minutes=10)
 """How long an ended alarm reads RESET before it reads NORMAL again."""
@@ -72,6 +69,7 @@ class Ventilator:
         rate, volume = (draw.uniform(11, 24), draw.uniform(5, 11)) if used else (0.0, 0.0)
         fields = {
             **QUIET_FIELDS,
+            **(_QUIET_980 if self.model == "980" else {}),
             **clock_fields((now.astimezone(VIETNAM) + self.ahead).replace(tzinfo=None)),
             6: f"{self.model} {self.serial}",
             70: f"{rate:.1f}",
@@ -94,13 +92,13 @@ class Capture:
         """
         self._reports = tuple(reports)
         self._serial = serial
-        self._start = device_time(fields_of(self._reports[0])) if advance_clock else None
+        self._start = report_of(self._reports[0]).device_time if advance_clock else None
         self._count = 0
 
     def answer(self, now: datetime) -> bytes:  # noqa: ARG002 - a capture knows no other time than its own
         """The next report."""
         report = self._reports[self._count % len(self._reports)]
-        fields = fields_of(report)
+        fields = report_of(report).fields
         changes: dict[int, str] = {}
         if self._serial:
             changes[6] = f"{fields[6].split()[0]} {self._serial}"
@@ -127,7 +125,7 @@ def reports_of(capture: bytes) -> tuple[bytes, ...]:
 
 
 def fleet(
-    count: int, *, seed: int, start: datetime, first_serial: int = FIRST_SERIAL
+    count: int, *, seed: int, start: datetime, first_serial: int = FIRST_SERIAL, model: str = "840"
 ) -> tuple[Ventilator, ...]:
     """Ventilators of four wards, with what goes wrong in the first two days after `start` (aware).
 
@@ -151,6 +149,7 @@ def fleet(
             serial=str(first_serial + index),
             routine=ward,
             seed=seed,
+            model=model,
             events=wrong.get(index, ()) + (gas if ward is ROUTINES[0] else ()),
         )
         for index, ward in enumerate(wards)

@@ -1,4 +1,4 @@
-"""Serves simulated Puritan Bennett ventilators as a serial-device server would, with the timing of the line.
+"""Serves simulated Puritan Bennett ventilators with the timing of the line, over TCP or at a pseudo-terminal.
 
 `python -m adapters.simulators.puritan_bennett --help` serves some of them until it is told to stop.
 """
@@ -14,11 +14,14 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from adapters.host.transports import Incoming, Outgoing
-from adapters.protocols.puritan_bennett import device_time, fields_of
+from adapters.puritan_bennett_reports import report_of
+from adapters.simulators.pb_software import Software, reply, understands
 from adapters.simulators.pb_ventilator import FIRST_SERIAL, Capture, Source, fleet, reports_of
+from adapters.simulators.serial_line import serial_line
 from adapters.simulators.served import Record, Served
 from telemetry.clock import Clock
 from telemetry.times import from_ms
@@ -38,8 +41,9 @@ async def talk(
     record: Record,
     port: int = 0,
     baud: int | None = None,
+    software: Software = Software.USUAL,
 ) -> None:
-    """Answer one host until it closes: a report for SNDF; RSET clears; anything else is not understood.
+    """Answer one host until it closes: SNDF and SNDA as the software does, RSET clears; nothing else.
 
     With a baud rate the bytes take the time that they take on the line, by the clock given.
     """
@@ -49,18 +53,19 @@ async def talk(
         *commands, rest = (rest + data).split(b"\r")
         rest = rest[-LONGEST_COMMAND:]
         for command in commands:
-            report = source.answer(from_ms(clock.now_ms())) if command == b"SNDF" else None
+            if not understands(command, software=software):
+                continue
+            report = source.answer(from_ms(clock.now_ms()))
             if report is None:
                 continue
             record.note(_served(report, port=port, connection=connection))
-            await _send(writer, report, clock=clock, baud=baud)
+            await _send(writer, reply(command, report, software=software), clock=clock, baud=baud)
 
 
 def _served(report: bytes, *, port: int, connection: int) -> Served:
-    fields = fields_of(report)
-    at = device_time(fields)
-    told = at.isoformat(timespec="minutes") if at else ""
-    return Served(port=port, connection=connection, serial=fields[6].split()[-1], device_time=told)
+    read = report_of(report)
+    told = read.device_time.isoformat(timespec="minutes") if read.device_time else ""
+    return Served(port=port, connection=connection, serial=read.fields[6].split()[-1], device_time=told)
 
 
 async def _send(writer: Outgoing, report: bytes, *, clock: Clock, baud: int | None) -> None:
@@ -82,6 +87,7 @@ async def serve(
     clock: Clock,
     record: Record,
     baud: int | None = None,
+    software: Software = Software.USUAL,
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncIterator[int]:
@@ -94,7 +100,16 @@ async def serve(
             with suppress(
                 ConnectionError
             ):  # the host went away: its business, not an error of the ventilator
-                await talk(reader, writer, source=source, clock=clock, record=record, port=bound, baud=baud)
+                await talk(
+                    reader,
+                    writer,
+                    source=source,
+                    clock=clock,
+                    record=record,
+                    port=bound,
+                    baud=baud,
+                    software=software,
+                )
         finally:
             writer.close()
 
@@ -114,6 +129,29 @@ async def serve(
         for task in talks:
             if not task.cancelled():
                 task.result()
+
+
+@asynccontextmanager
+async def serve_serial(
+    source: Source,
+    *,
+    clock: Clock,
+    record: Record,
+    baud: int | None = None,
+    software: Software = Software.USUAL,
+) -> AsyncIterator[Path]:
+    """A serial port with this ventilator behind it; gives its path."""
+    async with serial_line() as (path, reader, writer):
+        talking = asyncio.create_task(
+            talk(reader, writer, source=source, clock=clock, record=record, baud=baud, software=software)
+        )
+        try:
+            yield path
+        finally:
+            talking.cancel()
+            await asyncio.wait((talking,))
+            if not talking.cancelled():
+                talking.result()
 
 
 class _RealClock:
@@ -140,6 +178,7 @@ def _sources(options: argparse.Namespace) -> Iterable[Source]:
             seed=options.seed,
             start=datetime.now(UTC),
             first_serial=first or FIRST_SERIAL,
+            model=options.model,
         )
     reports = reports_of(options.capture.read_bytes())
     return tuple(
@@ -154,30 +193,37 @@ async def _run(options: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with AsyncExitStack() as stack:
         log = stack.enter_context(options.log.open("a") if options.log else nullcontext())
-        record = Record(log=log)
+        served = partial(
+            serve_serial if options.serial_port else serve,
+            clock=_RealClock(),
+            record=Record(log=log),
+            baud=options.baud,
+            software=options.software,
+        )
         ports = []
         for index, source in enumerate(_sources(options)):
-            port = options.port + index if options.port else 0
-            ports.append(
-                await stack.enter_async_context(
-                    serve(source, clock=_RealClock(), record=record, baud=options.baud, port=port)
-                )
-            )
-        sys.stdout.write(json.dumps({"ports": ports}) + "\n")
+            at = {"port": options.port + index} if options.port else {}
+            ports.append(await stack.enter_async_context(served(source, **at)))
+        sys.stdout.write(json.dumps({"ports": ports}, default=str) + "\n")
         sys.stdout.flush()
         with suppress(TimeoutError):  # its time is over, as was asked
             await asyncio.wait_for(stop.wait(), options.seconds)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve ventilators on 127.0.0.1 until SIGTERM, SIGINT or the end of the time given."""
-    parser = argparse.ArgumentParser(description="Serve simulated Puritan Bennett ventilators on 127.0.0.1.")
+    """Serve ventilators on 127.0.0.1 or at pseudo-terminals until SIGTERM, SIGINT or the end of the time."""
+    parser = argparse.ArgumentParser(description="Serve simulated Puritan Bennett ventilators.")
     parser.add_argument("--ventilators", type=int, default=1, choices=range(1, 257), metavar="1..256")
     parser.add_argument("--port", type=int, default=0, help="port of the first; 0 lets the system choose")
     parser.add_argument("--capture", type=Path, help="serve the reports of this file in a loop")
     parser.add_argument("--serial", type=int, help="serial of the first; the others count on from it")
     parser.add_argument(
         "--advance-clock", action="store_true", help="one minute later with each report served"
+    )
+    parser.add_argument("--model", choices=("840", "980"), default="840", help="of the scripted ventilators")
+    parser.add_argument("--software", type=Software, choices=tuple(Software), default=Software.USUAL)
+    parser.add_argument(
+        "--serial-port", action="store_true", help="at a pseudo-terminal each, instead of a TCP port"
     )
     parser.add_argument("--baud", type=int, help="send as slowly as this line; at once without")
     parser.add_argument("--seed", type=int, default=0, help="of the scripted ventilators")

@@ -28,8 +28,8 @@ def test_a_capture_becomes_one_json_line_for_each_body() -> None:
 def test_a_refusal_names_its_byte_and_stands_in_its_place() -> None:
     lines = list(decode("puritan-bennett", [report(), b"noise", report(), report()[:9]]))
     assert [(place, line.text) for place, line in enumerate(lines) if line.kind is LineKind.REFUSAL] == [
-        (3, "byte 1244: bytes that begin no MISCF, frame"),
-        (5, "byte 2493: unfinished frame: 9 of 1244 bytes"),
+        (3, "byte 1244: bytes that begin no MISCF, or MISCA, frame"),
+        (5, "byte 2493: unfinished frame: it ends after 9 bytes"),
     ]
 
 

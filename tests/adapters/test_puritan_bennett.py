@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from adapters.contract import Answer, Heard, Outcome, Refusal
-from adapters.protocols.puritan_bennett import FRAME_BYTES, PuritanBennett, adapter, fields_of, frame_of
+from adapters.protocols.puritan_bennett import PuritanBennett, adapter
+from adapters.puritan_bennett_reports import SNDF, frame_of, report_of
 from telemetry.messages import (
     Alarm,
     AlarmKind,
@@ -60,8 +61,8 @@ def test_a_self_made_twin_of_the_capture_yields_the_same() -> None:
 
 @pytest.mark.skipif(not CAPTURE.exists(), reason="the recorded capture is beside the project, not in it")
 def test_our_frame_builder_writes_the_recorded_bytes() -> None:
-    recorded = CAPTURE.read_bytes()[:FRAME_BYTES]
-    assert frame_of(fields_of(recorded)) == recorded
+    recorded = CAPTURE.read_bytes()[: SNDF.size]
+    assert frame_of(report_of(recorded).fields) == recorded
 
 
 def test_first_the_input_is_cleared_and_then_the_report_asked_for() -> None:
@@ -143,7 +144,7 @@ def test_a_report_cut_by_a_lost_link_is_refused_and_does_not_spoil_the_next() ->
     ventilator.connected()
     assert ventilator.feed(report()[:700]) == ()
     assert ventilator.connected() == (
-        Refusal(0, f"unfinished frame: 700 of {FRAME_BYTES} bytes"),
+        Refusal(0, "unfinished frame: it ends after 700 bytes"),
         Answer(b"RSET\r"),
     )
     (heard,) = ventilator.feed(report())
@@ -277,23 +278,23 @@ def test_garbage_between_reports_is_refused_once_where_it_begins() -> None:
     said = said_of(report() + garbage, garbage + report() + b"x" + report())
     assert [(one.offset, type(one)) for one in said if not isinstance(one, Answer)] == [
         (0, Heard),
-        (FRAME_BYTES, Refusal),
-        (FRAME_BYTES + 2 * len(garbage), Heard),
-        (2 * FRAME_BYTES + 2 * len(garbage), Refusal),
-        (2 * FRAME_BYTES + 2 * len(garbage) + 1, Heard),
+        (SNDF.size, Refusal),
+        (SNDF.size + 2 * len(garbage), Heard),
+        (2 * SNDF.size + 2 * len(garbage), Refusal),
+        (2 * SNDF.size + 2 * len(garbage) + 1, Heard),
     ]
 
 
 def test_each_faulty_report_is_refused_where_it_begins() -> None:
-    philips = report().replace(b"1225", b"1229").replace(b"\x03", b"    \x03")
-    said = said_of(report() + philips + philips + report())
-    assert [one.offset for one in refusals(said)] == [FRAME_BYTES, FRAME_BYTES + len(philips)]
+    faulty = report().replace(b"1225", b"1228").replace(b"\x03", b"   \x03")
+    said = said_of(report() + faulty + faulty + report())
+    assert [one.offset for one in refusals(said)] == [SNDF.size, SNDF.size + len(faulty)]
     assert sum(isinstance(one, Heard) for one in said) == 2
 
 
 def test_hostile_starts_of_frames_are_not_refused_one_by_one() -> None:
     hostile = b"MISCF,1225,169 ,\x02" * 5000
-    assert len(refusals(said_of(hostile))) <= len(hostile) // FRAME_BYTES + 2
+    assert len(refusals(said_of(hostile))) <= len(hostile) // SNDF.size + 2
 
 
 def test_a_cut_report_is_refused_as_soon_as_the_next_one_begins() -> None:

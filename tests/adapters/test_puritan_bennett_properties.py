@@ -6,7 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.contract import Heard, Outcome, Refusal
-from adapters.protocols.puritan_bennett import FRAME_BYTES, adapter
+from adapters.protocols.puritan_bennett import adapter
+from adapters.puritan_bennett_reports import SNDF
 from tests.adapters.ventilators import hear, refusals, report
 
 WORDS = st.sampled_from(["NORMAL", "LOW", "MEDIUM", "HIGH", "RESET", "", "ALERT"])
@@ -52,9 +53,9 @@ def test_random_bytes_are_refused_without_an_exception(data: bytes) -> None:
 @given(st.integers(0, len(STREAM)))
 def test_a_prefix_says_what_the_whole_said_so_far_and_refuses_the_rest(length: int) -> None:
     said = told(STREAM[:length])
-    sound = length // FRAME_BYTES
+    sound = length // SNDF.size
     assert said[:sound] == told(STREAM)[:sound]
-    assert len(refusals(said)) == len(said) - sound == (1 if length % FRAME_BYTES else 0)
+    assert len(refusals(said)) == len(said) - sound == (1 if length % SNDF.size else 0)
 
 
 @given(st.integers(0, len(STREAM) - 1), st.integers(1, 255))
@@ -63,11 +64,11 @@ def test_a_flipped_byte_costs_at_most_the_report_that_holds_it(place: int, mask:
     flipped = bytearray(STREAM)
     flipped[place] ^= mask
     said = told(bytes(flipped))
-    struck = place // FRAME_BYTES
-    assert {one.offset // FRAME_BYTES for one in said if isinstance(one, Heard)} >= {0, 1, 2} - {struck}
+    struck = place // SNDF.size
+    assert {one.offset // SNDF.size for one in said if isinstance(one, Heard)} >= {0, 1, 2} - {struck}
     refused = refusals(said)
     assert len(refused) <= 1
-    assert all(one.offset // FRAME_BYTES == struck for one in refused)
+    assert all(one.offset // SNDF.size == struck for one in refused)
     assert len(said) == 3
 
 

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from adapters.contract import Heard
+from adapters.contract import Heard, SerialLine
+from adapters.host.serial_port import serial
 from adapters.host.transports import Connection, tcp
-from adapters.protocols.puritan_bennett import FRAME_BYTES, adapter, device_time, fields_of
+from adapters.protocols.puritan_bennett import adapter
+from adapters.puritan_bennett_reports import PHILIPS, SNDA, SNDF, Layout, report_of
+from adapters.simulators.pb_software import Software, shortened
 from adapters.simulators.pb_ventilator import Capture, Event, Source, Ventilator, fleet, reports_of
 from adapters.simulators.puritan_bennett import serve, talk
 from adapters.simulators.routine import ROUTINES, Routine, is_in_use
@@ -86,7 +89,7 @@ def test_an_event_appears_and_ends_at_its_times_with_a_standing_reset() -> None:
     event = Event(122, "LOW", START + timedelta(hours=1), START + timedelta(hours=2))
     ventilator = Ventilator("3510090001", ALWAYS, events=(event,))
     moments = [START + timedelta(minutes=minute) for minute in (0, 60, 119, 120, 129, 130)]
-    words = [fields_of(ventilator.answer(moment) or b"")[122] for moment in moments]
+    words = [report_of(ventilator.answer(moment) or b"").fields[122] for moment in moments]
     assert words == ["NORMAL", "LOW", "LOW", "RESET", "RESET", "NORMAL"]
     said = hear(adapter(period_s=300.0), [ventilator.answer(moment) or b"" for moment in moments])
     assert [edge[:2] for edge in edges(said)] == [("122", "start"), ("122", "end")]
@@ -106,9 +109,9 @@ def test_the_fleet_has_its_gas_failure_in_one_ward_and_its_malfunction() -> None
     assert [ventilator.routine.ward for ventilator in ventilators[::6]] == [one.ward for one in ROUTINES]
     moment = START + timedelta(hours=21)
     answers = {one.serial: one.answer(moment) for one in ventilators}
-    low = [serial for serial, answer in answers.items() if answer and fields_of(answer)[122] == "LOW"]
+    low = [serial for serial, answer in answers.items() if answer and report_of(answer).fields[122] == "LOW"]
     assert low == [one.serial for one in ventilators[:6]]
-    assert fields_of(answers[ventilators[3].serial] or b"")[143] == "HIGH"
+    assert report_of(answers[ventilators[3].serial] or b"").fields[143] == "HIGH"
 
 
 def test_a_capture_is_served_as_it_is_in_a_loop() -> None:
@@ -119,15 +122,15 @@ def test_a_capture_is_served_as_it_is_in_a_loop() -> None:
 
 def test_a_looped_capture_can_take_another_serial_and_a_device_time_of_its_own_for_each_report() -> None:
     capture = Capture(reports_of(twin_of_capture()), serial="3510099999", advance_clock=True)
-    fields = [fields_of(capture.answer(START)) for _ in range(3000)]
-    assert {one[6] for one in fields} == {"840 3510099999"}
-    times = [device_time(one) for one in fields]
+    reports = [report_of(capture.answer(START)) for _ in range(3000)]
+    assert {one.fields[6] for one in reports} == {"840 3510099999"}
+    times = [one.device_time for one in reports]
     assert len(set(times)) == 3000
     assert [time.isoformat(timespec="minutes") for time in times[:2] if time] == [
         "2023-04-04T16:01",
         "2023-04-04T16:02",
     ]
-    assert {one[122] for one in fields} == {"LOW"}
+    assert {one.fields[122] for one in reports} == {"LOW"}
 
 
 def test_a_file_that_is_no_row_of_reports_is_refused() -> None:
@@ -136,9 +139,11 @@ def test_a_file_that_is_no_row_of_reports_is_refused() -> None:
             reports_of(data)
 
 
-async def served_to(pieces: list[bytes], *, source: Source, baud: int | None = None) -> tuple[bytes, Record]:
+async def served_to(
+    pieces: list[bytes], *, source: Source, software: Software = Software.USUAL
+) -> tuple[bytes, Record]:
     writer, record = FakeWriter(), Record()
-    await talk(FakeReader(pieces), writer, source=source, clock=FakeClock(), record=record, baud=baud)
+    await talk(FakeReader(pieces), writer, source=source, clock=FakeClock(), record=record, software=software)
     return b"".join(writer.pieces), record
 
 
@@ -147,6 +152,56 @@ async def test_sndf_is_answered_and_nothing_else_is() -> None:
     answer, record = await served_to([b"RSET\r", b"SN", b"DF\rSNDX\rSNDF", b"\r\r"], source=capture)
     assert answer == report() * 2
     assert len(record.served) == 2
+
+
+@pytest.mark.parametrize(
+    ("software", "layouts"),
+    [
+        (Software.USUAL, [SNDF, SNDA]),
+        (Software.PHILIPS, [PHILIPS, SNDA]),
+        (Software.SNDA_ONLY, [SNDA]),
+    ],
+)
+async def test_each_software_answers_what_it_understands(software: Software, layouts: list[Layout]) -> None:
+    capture = Capture([report()], advance_clock=True)
+    answer, record = await served_to([b"RSET\rSNDF\rSNDA\r"], source=capture, software=software)
+    assert len(answer) == sum(layout.size for layout in layouts)
+    said = hear(adapter(period_s=300.0), [answer])
+    assert [one.device_time.minute for one in said if isinstance(one, Heard) and one.device_time] == [
+        30 + index for index in range(len(layouts))
+    ]
+    assert refusals(said) == ()
+    assert len(record.served) == len(layouts)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, {54: "NORMAL", 51: "NORMAL"}),
+        ({122: "LOW"}, {54: "ALARM"}),
+        ({122: "RESET", 125: "RESET"}, {54: "RESET", 95: "NORMAL"}),
+        ({117: "RESET", 119: "HIGH", 106: "MEDIUM"}, {51: "ALARM", 57: "ALARM", 94: "ALARM"}),
+        ({113: "HIGH", 143: "HIGH"}, dict.fromkeys((48, 51, 52, 53, 54, 55, 57, 94, 95), "NORMAL")),
+    ],
+)
+def test_the_short_report_says_the_same_as_far_as_it_can(
+    fields: dict[int, str], words: dict[int, str]
+) -> None:
+    short = report_of(shortened(report(fields)))
+    assert {field: short.fields[field] for field in words} == words
+    assert (short.fields[9], short.fields[34], short.fields[36]) == ("CMV", "14.0", "7.200")
+    assert short.device_time == report_of(report()).device_time
+
+
+def test_a_scripted_980_is_heard_as_one_and_leaves_its_malfunctions_blank() -> None:
+    (one,) = fleet(1, seed=0, start=START, model="980")
+    answer = one.answer(START + timedelta(hours=21)) or b""
+    fields = report_of(answer).fields
+    assert (fields[146], fields[153], fields[160], fields[145]) == ("", "", "NORMAL", "NORMAL")
+    (heard,) = hear(adapter(period_s=300.0), [answer])
+    assert isinstance(heard, Heard)
+    assert heard.alias.namespace == "980"
+    assert [edge[:2] for edge in edges([heard])] == [("122", "present")]
 
 
 async def test_a_command_without_end_is_not_kept_for_ever() -> None:
@@ -164,7 +219,7 @@ async def test_bytes_take_the_time_of_the_line_on_the_clock_given() -> None:
         record=Record(),
         baud=9600,
     )
-    assert sum(clock.slept) == pytest.approx(FRAME_BYTES * 10 / 9600)
+    assert sum(clock.slept) == pytest.approx(SNDF.size * 10 / 9600)
     assert b"".join(writer.pieces) == report()
     assert len(writer.pieces) > 5
 
@@ -212,7 +267,7 @@ async def test_a_served_ventilator_is_heard_over_a_socket_and_lets_its_host_go()
         for _ in range(2):
             link = await tcp("127.0.0.1", port, connect_timeout_s=5).connect()
             await link.write(b"RSET\rSNDF\r")
-            assert len(await read_exactly(link, FRAME_BYTES)) == FRAME_BYTES
+            assert len(await read_exactly(link, SNDF.size)) == SNDF.size
             await link.close()
         held = await tcp("127.0.0.1", port, connect_timeout_s=5).connect()
     await held.close()
@@ -238,7 +293,7 @@ async def test_the_command_serves_several_logs_each_report_and_stops_on_sigterm(
             link = await tcp("127.0.0.1", port, connect_timeout_s=5).connect()
             for _ in range(2):
                 await link.write(b"SNDF\r")
-                await read_exactly(link, FRAME_BYTES)
+                await read_exactly(link, SNDF.size)
             await link.close()
     finally:
         process.send_signal(signal.SIGTERM)
@@ -248,6 +303,31 @@ async def test_the_command_serves_several_logs_each_report_and_stops_on_sigterm(
     served = read_log(log.read_text().splitlines())
     assert [one.serial for one in served[::2]] == ["3510095001", "3510095002", "3510095003"]
     assert len(followed(served)) == 3
+
+
+@pytest.mark.system
+async def test_the_command_serves_at_pseudo_terminals_too() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "adapters.simulators.puritan_bennett", "--serial-port"),
+        *("--ventilators", "2", "--model", "980", "--software", "snda-only"),
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(20):
+            ports = json.loads(await process.stdout.readline())["ports"]
+        assert len(set(ports)) == 2
+        link = await serial(Path(ports[0]), SerialLine(9600)).connect()
+        await link.write(b"RSET\rSNDF\rSNDA\r")
+        answer = await read_exactly(link, SNDA.size)
+        await link.close()
+        assert report_of(answer).fields[6] == "980 3510090001"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            code = await process.wait()
+    assert code == 0
 
 
 def test_the_identity_of_a_scripted_ventilator_is_its_serial() -> None:

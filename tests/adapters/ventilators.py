@@ -7,7 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from adapters.contract import Adapter, Heard, Outcome, Refusal
-from adapters.protocols.puritan_bennett import QUIET_FIELDS, frame_of
+from adapters.protocols.puritan_bennett import QUIET_FIELDS, QUIET_SHORT_FIELDS
+from adapters.puritan_bennett_reports import SNDA, Layout, frame_of
 from telemetry.messages import Alarm, Body, Fault
 
 CAPTURE = (
@@ -19,6 +20,16 @@ CAPTURE = (
 def report(fields: Mapping[int, str] = MappingProxyType({})) -> bytes:
     """A report of an 840 in use with nothing amiss but these fields."""
     return frame_of({**QUIET_FIELDS, **fields})
+
+
+def short_report(fields: Mapping[int, str] = MappingProxyType({})) -> bytes:
+    """The same 840 by SNDA, with nothing amiss but these fields."""
+    return frame_of({**quiet(SNDA), **fields}, layout=SNDA)
+
+
+def quiet(layout: Layout) -> Mapping[int, str]:
+    """The fields of a ventilator in use with nothing amiss."""
+    return QUIET_SHORT_FIELDS if layout is SNDA else QUIET_FIELDS
 
 
 def twin_of_capture() -> bytes:

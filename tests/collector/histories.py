@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from collector.history import FieldValue, Point
 from collector.influx import InfluxHistory, InfluxSettings
+from collector.influx2 import Influx2History, Influx2Settings
 from telemetry.envelope import Envelope
 from telemetry.messages import (
     Alarm,
@@ -38,6 +39,7 @@ from telemetry.messages import (
 )
 from telemetry.records import Journaled
 from telemetry.topics import Topic
+from tests.collector.influx_front import ORG, TOKEN, Front
 from tests.system.conftest import need
 from tests.system.servers import Influx
 
@@ -175,6 +177,13 @@ def influx_history(
             retention_policy=retention_policy,
             batch_points=500,
         )
+    )
+
+
+def influx2_history(front: Front, *, database: str = "hourmeter") -> Influx2History:
+    """A history behind that front, with posts small enough that a test needs several."""
+    return Influx2History(
+        Influx2Settings(front.version, front.url, database, TOKEN, org=ORG, batch_points=500)
     )
 
 

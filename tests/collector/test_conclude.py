@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 
 import pytest
 
-from collector.conclude import Concluder, conclude, resume, sync_registry
+from collector.conclude import CHECKPOINT_MS, NEWS_MS, Concluder, conclude, resume, sync_registry
 from collector.cursors import Cursor, CursorError
 from collector.ledger import AnotherConcluderError, Applied, Ledger, LedgerInput, Progress, open_ledger
 from rules.engine import Engine
@@ -18,12 +18,13 @@ from rules.inputs import AcknowledgeTicket, CloseTicket
 from rules.state import Changes, State
 from rules.tickets import Ticket, TicketEvent
 from telemetry.errors import Unavailable
-from telemetry.records import Journaled, Record
+from telemetry.records import Journaled, Record, Tick
+from tests.collector.conftest import Place, Places
 from tests.rules.scene import BEGIN, Kept, registry, rules_in_force
 from tests.rules.test_replay import history
 
 RECORDS: tuple[Record, ...] = tuple(
-    replace(step, position=position)
+    step._replace(position=position)
     for position, step in enumerate(step for step in history(2) if isinstance(step, Record))
 )
 
@@ -100,9 +101,15 @@ class Mortal(Watched):
             raise Died
 
 
+def ever_later() -> Callable[[], int]:
+    """A monotonic clock on which a checkpoint is due at each look."""
+    return count(CHECKPOINT_MS, CHECKPOINT_MS).__next__
+
+
 async def run_all(concluder: Concluder) -> None:
     while await concluder.step():
         pass
+    await concluder.settle()
 
 
 async def outcome(ledger: Ledger) -> tuple[tuple[Ticket, ...], list[tuple[TicketEvent, ...]]]:
@@ -115,20 +122,20 @@ async def prepared(ledger: Ledger) -> None:
     await sync_registry(ledger, rules_in_force(), registry())
 
 
-async def test_killed_before_or_after_any_commit_the_same_tickets_follow(tmp_path: Path) -> None:
-    async with open_ledger(tmp_path / "whole.sqlite") as ledger:
+async def test_killed_before_or_after_any_commit_the_same_tickets_follow(places: Places) -> None:
+    async with open_ledger(await places()) as ledger:
         await prepared(ledger)
-        await run_all(await resume(FakeJournal(), ledger))
+        await run_all(await resume(FakeJournal(), ledger, mono_ms=ever_later()))
         expected = await outcome(ledger)
         expected_state, _ = await ledger.load()
     assert len(expected[0]) >= 2
     rng = random.Random(1)  # noqa: S311 - when to die is no secret
-    async with open_ledger(tmp_path / "killed.sqlite") as ledger:
+    async with open_ledger(await places()) as ledger:
         await prepared(ledger)
         deaths = 0
         while True:
             mortal = Mortal(ledger, dies_at=rng.randint(1, 4), after=rng.random() < 0.5)
-            concluder = await resume(FakeJournal(), mortal, batch=rng.randint(1, 9))
+            concluder = await resume(FakeJournal(), mortal, batch=rng.randint(1, 9), mono_ms=ever_later())
             try:
                 await run_all(concluder)
             except Died:
@@ -140,22 +147,64 @@ async def test_killed_before_or_after_any_commit_the_same_tickets_follow(tmp_pat
         assert (await ledger.load())[0] == expected_state
 
 
-async def test_a_second_concluder_is_refused(tmp_path: Path) -> None:
-    async with open_ledger(tmp_path / "ledger.sqlite") as ledger:
+@dataclass
+class Counting(Watched):
+    """A ledger that notes what each commit held."""
+
+    committed: list[tuple[int, bool]] = field(default_factory=list)
+
+    async def commit(
+        self, changes: Changes, *, expected: Progress | None, progress: Progress, applied: tuple[Applied, ...]
+    ) -> None:
+        """Commit, and note the position and whether it was about tickets."""
+        await self.ledger.commit(changes, expected=expected, progress=progress, applied=applied)
+        self.committed.append((progress.cursor.position, bool(changes.tickets)))
+
+
+async def test_tickets_are_committed_at_once_and_all_else_every_few_seconds(place: Place) -> None:
+    async with open_ledger(place) as ledger:
+        await prepared(ledger)
+        counting, journal, time_ms = Counting(ledger), FakeJournal(), [0]
+        concluder = await resume(journal, counting, mono_ms=lambda: time_ms[0], batch=1)
+        steps = 0
+        while await concluder.step():
+            steps += 1
+            time_ms[0] += NEWS_MS if concluder.stored == concluder.progress else 1
+            assert concluder.progress.cursor.position == steps
+        first, *others = counting.committed
+        assert first[1] is False, "what stood in the registry, with the inputs"
+        assert others
+        assert all(about_tickets for _, about_tickets in others)
+        assert len(counting.committed) < steps / 3
+        stood = concluder.stored
+        time_ms[0] += CHECKPOINT_MS
+        journal.append(Tick(steps, BEGIN))
+        assert await concluder.step()
+        assert concluder.stored == concluder.progress != stood
+        assert not await concluder.step()
+        await concluder.settle()
+        assert counting.committed[-1] == (steps + 1, False)
+
+
+async def test_a_second_concluder_is_refused(place: Place) -> None:
+    async with open_ledger(place) as ledger:
         await prepared(ledger)
         journal = FakeJournal()
-        one, two = await resume(journal, ledger, batch=10), await resume(journal, ledger, batch=10)
+        one, two = (
+            await resume(journal, ledger, batch=10, mono_ms=ever_later()),
+            await resume(journal, ledger, batch=10, mono_ms=ever_later()),
+        )
         assert await one.step()
         with pytest.raises(AnotherConcluderError):
             await two.step()
         await run_all(one)
 
 
-async def test_inputs_replay_exactly_from_the_positions_written_down(tmp_path: Path) -> None:
+async def test_inputs_replay_exactly_from_the_positions_written_down(place: Place) -> None:
     rng = random.Random(3)  # noqa: S311 - when people speak is no secret
-    async with open_ledger(tmp_path / "ledger.sqlite") as ledger:
+    async with open_ledger(place) as ledger:
         await prepared(ledger)
-        concluder = await resume(FakeJournal(), ledger, batch=7)
+        concluder = await resume(FakeJournal(), ledger, batch=7, mono_ms=ever_later())
         for number in count():
             if rng.random() < 0.3:
                 ticket = f"T-{rng.randint(1, 4)}"
@@ -186,21 +235,19 @@ async def test_inputs_replay_exactly_from_the_positions_written_down(tmp_path: P
 
 
 @pytest.mark.parametrize("change", [{"epoch": "restored"}, {"pruned": 100}, {"records": []}])
-async def test_a_cursor_that_the_journal_cannot_answer_stops(
-    tmp_path: Path, change: dict[str, object]
-) -> None:
-    async with open_ledger(tmp_path / "ledger.sqlite") as ledger:
-        await (await resume(FakeJournal(), ledger, batch=10)).step()
+async def test_a_cursor_that_the_journal_cannot_answer_stops(place: Place, change: dict[str, object]) -> None:
+    async with open_ledger(place) as ledger:
+        await (await resume(FakeJournal(), ledger, batch=10, mono_ms=ever_later())).step()
         journal = FakeJournal()
         for name, value in change.items():
             setattr(journal, name, value)
         with pytest.raises(CursorError, match="rewind rules"):
-            await resume(journal, ledger)
+            await resume(journal, ledger, mono_ms=ever_later())
 
 
-async def test_a_new_ledger_begins_at_the_first_record_kept(tmp_path: Path) -> None:
-    async with open_ledger(tmp_path / "ledger.sqlite") as ledger:
-        concluder = await resume(FakeJournal(pruned=100), ledger, batch=10)
+async def test_a_new_ledger_begins_at_the_first_record_kept(place: Place) -> None:
+    async with open_ledger(place) as ledger:
+        concluder = await resume(FakeJournal(pruned=100), ledger, batch=10, mono_ms=ever_later())
         await concluder.step()
         assert concluder.progress.cursor == Cursor("epoch", 110)
 
@@ -210,14 +257,15 @@ class FakeClock:
     """Sleeps at once, and remembers."""
 
     slept: list[float] = field(default_factory=list)
+    later: Iterator[int] = field(default_factory=lambda: count(CHECKPOINT_MS, CHECKPOINT_MS))
 
     def now_ms(self) -> int:
         """Never asked."""
         return BEGIN
 
     def mono_ms(self) -> int:
-        """Never asked."""
-        return 0
+        """Ever later."""
+        return next(self.later)
 
     def boot(self) -> str:
         """Never asked."""
@@ -245,7 +293,7 @@ class Stormy(Watched):
         await self.ledger.commit(changes, expected=expected, progress=progress, applied=applied)
 
 
-async def test_bad_weather_is_waited_out_and_inputs_are_taken_while_it_runs(tmp_path: Path) -> None:
+async def test_bad_weather_is_waited_out_and_inputs_are_taken_while_it_runs(place: Place) -> None:
     journal, clock = FakeJournal(records=list(RECORDS[:-1])), FakeClock()
     passed: list[Cursor] = []
     caught_up = asyncio.Event()
@@ -259,7 +307,7 @@ async def test_bad_weather_is_waited_out_and_inputs_are_taken_while_it_runs(tmp_
         passed.append(cursor)
         caught_up.set()
 
-    async with open_ledger(tmp_path / "ledger.sqlite") as ledger, asyncio.timeout(60):
+    async with open_ledger(place) as ledger, asyncio.timeout(60):
         await prepared(ledger)
         task = asyncio.create_task(
             conclude(journal, Stormy(ledger, storms=3), clock=clock, rng=random.Random(1), passed=told)  # noqa: S311 - jitter

@@ -1,4 +1,7 @@
-"""What every history does, proved on the embedded one and on a real InfluxDB 1.x alike."""
+"""What every history does, proved on the embedded one and on a real InfluxDB 1.x alike.
+
+The stores of InfluxDB 2 and 3 run on the same server behind a front that speaks as these are documented.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,20 @@ from collector.embedded import EmbeddedHistory
 from collector.history import FieldValue, History, Marker, Misconfigured, Point, marker_point
 from collector.points import points
 from telemetry.errors import Unavailable
-from telemetry.messages import Message, decode
-from tests.collector.histories import MESSAGES, Rows, by_key, held, influx_history, record, running_influx
+from telemetry.messages import Message
+from tests.collector.histories import (
+    MESSAGES,
+    Rows,
+    by_key,
+    held,
+    influx2_history,
+    influx_history,
+    record,
+    running_influx,
+)
+from tests.collector.influx_front import Front, fronted
 from tests.collector.test_lineprotocol import WORDS
+from tests.system.servers import Influx
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -56,8 +70,27 @@ async def embedded(folder: Path, numbers: count[int]) -> AsyncIterator[Opened]:
         await history.close()
 
 
+@asynccontextmanager
+async def influx(server: Influx, front: Front | None, numbers: count[int]) -> AsyncIterator[Opened]:
+    """A history in a new database, as InfluxDB 1.x has it or behind a front."""
+    name = f"h{next(numbers)}"
+    history = influx2_history(front, database=name) if front else influx_history(server, database=name)
+    try:
+        await history.prepare()
+        yield Opened(history, partial(held, server, database=name))
+    finally:
+        await history.close()
+
+
 @pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=["embedded", pytest.param("influx", marks=pytest.mark.system)]
+    scope="module",
+    loop_scope="module",
+    params=[
+        "embedded",
+        pytest.param("influxdb1", marks=pytest.mark.system),
+        pytest.param("influxdb2", marks=pytest.mark.system),
+        pytest.param("influxdb3", marks=pytest.mark.system),
+    ],
 )
 async def fresh(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -68,18 +101,11 @@ async def fresh(
         yield partial(embedded, folder, numbers)
         return
     async with running_influx(folder) as server:
-
-        @asynccontextmanager
-        async def database() -> AsyncIterator[Opened]:
-            name = f"h{next(numbers)}"
-            history = influx_history(server, database=name)
-            try:
-                await history.prepare()
-                yield Opened(history, partial(held, server, database=name))
-            finally:
-                await history.close()
-
-        yield database
+        if request.param == "influxdb1":
+            yield partial(influx, server, None, numbers)
+            return
+        async with fronted(server, 2 if request.param == "influxdb2" else 3) as front:
+            yield partial(influx, server, front, numbers)
 
 
 def point(at: int = 0, *, device: str = "v1", **fields: FieldValue) -> Point:
@@ -117,7 +143,7 @@ async def test_points_are_held_as_they_were_written(fresh: Fresh, found: tuple[P
 @given(messages=st.lists(MESSAGES, min_size=1, max_size=20))
 async def test_every_message_of_the_language_is_taken(fresh: Fresh, messages: list[Message]) -> None:
     records = [record(message, seq=seq) for seq, message in enumerate(messages, start=1)]
-    found = tuple(point for entry in records for point in points(entry, decode(entry.payload)))
+    found = tuple(point for entry in records for point in points(entry))
     async with fresh() as opened:
         assert await opened.history.write(found) == ()
         for kind in {point.measurement for point in found}:

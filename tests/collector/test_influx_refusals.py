@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import log2
 from pathlib import Path
 from typing import Literal
@@ -14,78 +14,36 @@ from typing import Literal
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.history import Misconfigured, Point
+from collector.history import Misconfigured
 from collector.influx import InfluxHistory, InfluxSettings
 from desk.child import free_port
 from telemetry.errors import SettingsError, Unavailable
 from tests.collector.histories import influx_history, running_influx
+from tests.collector.influx_answering import (
+    Answer,
+    Server,
+    always,
+    answering,
+    number_of,
+    point,
+    said,
+    stored,
+)
 from tests.system.servers import Influx, password
-
-Answer = Callable[[Sequence[str]], web.Response]
-"""What a server answers to the lines of one post."""
-
-
-@dataclass
-class Server:
-    """A server that answers as it is told, and remembers what it was sent."""
-
-    answer: Answer
-    url: str = ""
-    posts: list[tuple[str, ...]] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    params: list[dict[str, str]] = field(default_factory=list)
-    at_once: int = 0
-    most_at_once: int = 0
-
-    async def handle(self, request: web.Request) -> web.Response:
-        """Take one request; while it is read another may come in."""
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        lines = tuple((await request.read()).decode().split("\n"))
-        self.posts.append(lines)
-        self.headers.append(dict(request.headers))
-        self.params.append(dict(request.query))
-        self.at_once -= 1
-        return self.answer(lines)
 
 
 @asynccontextmanager
 async def serving(answer: Answer, **options: str | float) -> AsyncIterator[tuple[Server, InfluxHistory]]:
     """A server on the loopback address and a history that writes to it."""
-    server = Server(answer)
-    app = web.Application(client_max_size=1 << 30)
-    app.router.add_route("*", "/{path:.*}", server.handle)
-    async with TestServer(app) as running:
-        server.url = str(running.make_url("")).rstrip("/")
+    async with answering(answer) as server:
         history = InfluxHistory(replace(InfluxSettings(server.url, "hourmeter"), **options))  # type: ignore[arg-type]  # each option is of its field's type
         try:
             yield server, history
         finally:
             await history.close()
-
-
-def stored(_: Sequence[str]) -> web.Response:
-    return web.Response(status=204)
-
-
-def always(status: int, body: str = "", **headers: str) -> Answer:
-    return lambda _: web.Response(status=status, text=body, headers=headers)
-
-
-def said(error: str) -> str:
-    return json.dumps({"error": error})
-
-
-def point(number: int, *, device: str = "v1", text: str = "") -> Point:
-    return Point("m", (("device", device),), (("text", text), ("n", number)), number)
-
-
-def number_of(line: str) -> int:
-    return int(line.rsplit(" ", 1)[1])
 
 
 # -- the lines at fault -----------------------------------------------------------------------------------
@@ -137,20 +95,14 @@ async def test_a_body_too_large_is_split_and_a_line_too_large_alone_is_refused()
     assert sorted(number_of(line) for lines in taken for line in lines) == [n for n in range(40) if n != 5]
 
 
-async def test_posts_are_cut_by_points_and_by_bytes_and_sent_in_order() -> None:
+async def test_points_and_bytes_of_a_post_are_bounded_by_the_settings() -> None:
     async with serving(stored, batch_points=7, batch_bytes=200) as (server, history):
         texts = [*["x"] * 16, *["x" * 100] * 3, "x" * 300, "x"]
         await history.write([point(number, text=text) for number, text in enumerate(texts)])
-    assert [number_of(line) for lines in server.posts for line in lines] == list(range(21))
-    sizes = [len("\n".join(lines)) for lines in server.posts]
-    assert max(map(len, server.posts)) <= 7
-    assert [size > 200 for size in sizes] == [
-        len(lines) == 1 and "x" * 300 in lines[0] for lines in server.posts
-    ]
-    joined = zip(server.posts, server.posts[1:], strict=False)
-    assert all(len(one) == 7 or len("\n".join([*one, other[0]])) > 200 for one, other in joined), (
-        "a post ends early only when the next line has no room"
-    )
+    assert sorted(number_of(line) for lines in server.posts for line in lines) == list(range(21))
+    assert max(map(len, server.posts)) == 7
+    for lines in server.posts:
+        assert len("\n".join(lines)) <= 200 or len(lines) == 1
 
 
 async def test_a_reason_is_told_in_the_servers_words_of_2_x_and_in_bounded_length() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,7 +34,7 @@ def _accounting(store: Store) -> dict[str, int]:
 
 
 def _other_topic(received: Received, topic: str) -> Received:
-    return replace(received, topic=topic)
+    return received._replace(topic=topic)
 
 
 def test_messages_come_out_of_the_journal_as_they_came_in(tmp_path: Path) -> None:
@@ -61,7 +60,7 @@ def test_a_repeated_message_is_a_duplicate_and_another_payload_under_its_number_
     store = open_store(tmp_path)
     intake = Intake(store)
     intake.take([usage(1), usage(1), usage(2)], received_ms=T0_MS)
-    forged = replace(usage(2), payload=usage(9).payload)
+    forged = usage(2)._replace(payload=usage(9).payload)
     intake.take([usage(2), forged], received_ms=T0_MS)
     assert _accounting(store) == {"received": 5, "pending": 2, "duplicate": 2, "quarantined": 1, "privacy": 0}
     ((_, aside),) = store.quarantined()
@@ -137,13 +136,13 @@ def test_a_superseded_stream_is_no_longer_confirmed_and_its_holes_are_lost(tmp_p
 @pytest.mark.parametrize(
     ("received", "reason"),
     [
-        (replace(usage(1), payload=b"\xff{"), "Invalid JSON"),
-        (replace(usage(1), payload=b'{"patient":"A B"}'), "body: Field required"),
-        (replace(usage(1), properties=(("stream", "x"),)), "envelope lacks seq, boot, mono_ms"),
-        (replace(usage(1), topic="elsewhere"), "topic is not"),
-        (replace(usage(1), topic="hourmeter/1/hn01-a/vent1/alarm"), "its topic says alarm"),
-        (replace(sync(), payload=b"{}"), "sync: boot"),
-        (replace(usage(1), payload=b"x" * 70_000), "payload of 70000 bytes"),
+        (usage(1)._replace(payload=b"\xff{"), "Invalid JSON"),
+        (usage(1)._replace(payload=b'{"patient":"A B"}'), "body: Field required"),
+        (usage(1)._replace(properties=(("stream", "x"),)), "envelope lacks seq, boot, mono_ms"),
+        (usage(1)._replace(topic="elsewhere"), "topic is not"),
+        (usage(1)._replace(topic="hourmeter/1/hn01-a/vent1/alarm"), "its topic says alarm"),
+        (sync()._replace(payload=b"{}"), "sync: boot"),
+        (usage(1)._replace(payload=b"x" * 70_000), "payload of 70000 bytes"),
     ],
 )
 def test_what_cannot_be_read_is_journaled_masked_with_its_reason(
@@ -197,8 +196,8 @@ def test_nothing_that_comes_in_stops_the_intake(received: list[Received]) -> Non
 def test_deep_nesting_is_masked_and_a_time_before_all_devices_is_that_of_receiving(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     deep, old = (
-        replace(usage(1), payload=DEEP),
-        replace(usage(2), topic="hourmeter/1/a/b/status", payload=EXTREME),
+        usage(1)._replace(payload=DEEP),
+        usage(2)._replace(topic="hourmeter/1/a/b/status", payload=EXTREME),
     )
     huge = sync(mono_ms=10**18 - 1)
     Intake(store).take([huge, deep, old, usage(3, mono_ms=0)], received_ms=T0_MS)
@@ -210,7 +209,7 @@ def test_deep_nesting_is_masked_and_a_time_before_all_devices_is_that_of_receivi
 def test_kinds_outside_the_allow_list_leave_nothing_but_a_count(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     intake = Intake(store)
-    secret = replace(usage(1), topic="hourmeter/1/hn01-a/vent1/waveform", payload=b"SECRET")
+    secret = usage(1)._replace(topic="hourmeter/1/hn01-a/vent1/waveform", payload=b"SECRET")
     intake.take([secret], received_ms=T0_MS)
     assert _accounting(store) == {"received": 1, "pending": 0, "duplicate": 0, "quarantined": 0, "privacy": 1}
     assert intake.confirmations()["hn01-a"].streams == {"b-1": 1}

@@ -12,18 +12,19 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, func, select
 from sqlalchemy.exc import IntegrityError
 
 from collector.cursors import Cursor
 from collector.ledger import AnotherConcluderError, Applied, Ledger, Progress, open_ledger
-from collector.ledger_tables import METADATA
+from collector.ledger_tables import INPUTS, METADATA
 from rules.engine import Engine
 from rules.inputs import AcknowledgeTicket, CloseTicket
 from rules.state import State
 from rules.words import TicketState
 from telemetry.errors import SettingsError, Unavailable
 from telemetry.messages import Alias, LinkState, Status
+from tests.collector.conftest import Place
 from tests.rules.scene import HOUR, Journal, alarm, fault, ready, registry, rules_in_force, usage
 
 ONE = Progress(Cursor("epoch", 10), 2)
@@ -34,13 +35,8 @@ STRANGER = Alias(protocol="puritan-bennett", namespace="980", identifier="2")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "ledger.sqlite"
-
-
-@pytest.fixture
-async def ledger(path: Path) -> AsyncIterator[Ledger]:
-    async with open_ledger(path) as opened:
+async def ledger(place: Place) -> AsyncIterator[Ledger]:
+    async with open_ledger(place) as opened:
         yield opened
 
 
@@ -55,12 +51,12 @@ def busy_engine() -> tuple[Engine, Journal]:
     return engine, journal
 
 
-async def test_what_was_committed_is_given_back_after_reopening(path: Path) -> None:
+async def test_what_was_committed_is_given_back_after_reopening(place: Place) -> None:
     engine, _ = busy_engine()
-    async with open_ledger(path) as ledger:
+    async with open_ledger(place) as ledger:
         assert await ledger.load() == (State(), None)
         await ledger.commit(engine.changes(), expected=None, progress=ONE)
-    async with open_ledger(path) as ledger:
+    async with open_ledger(place) as ledger:
         state, progress = await ledger.load()
     assert progress == ONE
     assert state == engine.state
@@ -98,9 +94,9 @@ async def test_a_commit_that_fails_half_way_leaves_nothing_behind(ledger: Ledger
     assert await ledger.load() == (before, ONE), "one open ticket a cause, and all or nothing"
 
 
-async def test_inputs_are_kept_in_order_with_where_they_were_applied(path: Path) -> None:
+async def test_inputs_are_kept_in_order_with_where_they_were_applied(place: Place) -> None:
     said = AcknowledgeTicket(at_ms=1, ticket="T-1", by="An")
-    async with open_ledger(path) as desk, open_ledger(path) as concluder:
+    async with open_ledger(place) as desk, open_ledger(place) as concluder:
         assert [await desk.append_input(said), await desk.append_input(registry())] == [1, 2]
         first, second = await concluder.inputs_after(0, limit=10)
         assert (first.said, first.applied_at, second.said) == (said, None, registry())
@@ -160,8 +156,80 @@ async def test_rewinding_moves_the_cursor_and_keeps_tickets(ledger: Ledger) -> N
     assert len(await ledger.tickets()) == 2
 
 
-async def test_migrations_lead_to_exactly_the_tables_of_the_code(ledger: Ledger, path: Path) -> None:
-    assert await ledger.load() == (State(), None)
+async def test_writing_the_same_changes_again_is_writing_them_once(ledger: Ledger) -> None:
+    engine, _ = busy_engine()
+    changes = engine.changes()
+    await ledger.commit(changes, expected=None, progress=ONE)
+    await ledger.commit(changes, expected=ONE, progress=TWO)
+    assert (await ledger.load())[0] == engine.state
+    found = await ledger.ticket("T-2")
+    assert found is not None
+    assert [event.number for event in found[1]] == [1]
+
+
+async def test_what_a_device_may_call_itself_is_kept_to_the_letter(ledger: Ledger) -> None:
+    names = (
+        "a\0b",
+        "a\\0b",
+        "\\\0",
+        "\0\\",
+        "\\",
+        "Máy thở số 1 (tầng 2, phòng hồi sức tích cực), \u202e mới nhất 2026",
+    )
+    engine, journal = busy_engine()
+    for name in names:
+        stranger = Alias(protocol="puritan-bennett", namespace=name[:64], identifier=name[:64])
+        engine.apply(journal.say(fault(), alias=stranger))
+    engine.take(CloseTicket(at_ms=journal.now_ms, ticket="T-2", by="An", note="a\0b"))
+    await ledger.commit(engine.changes(), expected=None, progress=ONE)
+    state, _ = await ledger.load()
+    assert state == engine.state
+    found = await ledger.ticket("T-2")
+    assert found is not None
+    assert found[1][-1].note == "a\0b"
+
+
+async def test_a_summary_counts_what_is_there(ledger: Ledger) -> None:
+    engine, _ = busy_engine()
+    assert (await ledger.summary()).progress is None
+    await ledger.commit(engine.changes(), expected=None, progress=ONE)
+    found = await ledger.summary()
+    assert (found.progress, found.counters) == (ONE, await ledger.counters())
+    assert found.open_tickets == {("P2", "repair"): 1, ("P3", "pm"): 1}
+    assert found.links == {"online": 1}
+
+
+async def test_a_writer_waits_for_the_one_before_and_readers_for_none(place: Place) -> None:
+    """So what people say is numbered in the order in which it can be read: nothing is passed over."""
+    said = AcknowledgeTicket(at_ms=1, ticket="T-1", by="An")
+    async with open_ledger(place) as one, open_ledger(place) as other, open_ledger(place) as reader:
+        with one._store.transaction("write"):  # noqa: SLF001 - a writer that takes its time
+            writing = asyncio.ensure_future(other.append_input(said))
+            await asyncio.wait([writing], timeout=0.2)
+            assert not writing.done()
+            assert await reader.inputs_after(0, limit=10) == ()
+        async with asyncio.timeout(10):
+            assert await writing == 1
+
+
+async def test_a_reader_sees_one_moment_of_everything(place: Place) -> None:
+    said = AcknowledgeTicket(at_ms=1, ticket="T-1", by="An")
+    count = select(func.count()).select_from(INPUTS)
+    async with open_ledger(place) as reader, open_ledger(place) as writer:
+        with reader._store.transaction("read") as connection:  # noqa: SLF001 - a reader that takes its time
+            before = connection.execute(count).scalar_one()
+            await writer.append_input(said)
+            assert connection.execute(count).scalar_one() == before == 0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "ledger.sqlite"
+
+
+async def test_migrations_lead_to_exactly_the_tables_of_the_code(path: Path) -> None:
+    async with open_ledger(path) as ledger:
+        assert await ledger.load() == (State(), None)
     engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), METADATA)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from collector import points as documented
 from collector.history import FieldValue, Point
 from collector.lineprotocol import encode as line
-from collector.points import points
+from collector.points import Points, points
 from telemetry.errors import MessageError
 from telemetry.messages import (
     KINDS,
@@ -36,8 +35,8 @@ from telemetry.messages import (
     Quantity,
     Status,
     Usage,
-    decode,
 )
+from telemetry.told import Reader
 from telemetry.topics import Topic
 from tests.collector.histories import MESSAGES, T0_MS, by_key, journaled, record
 
@@ -46,7 +45,7 @@ TYPES = {str: "text", bool: "bool", int: "int", float: "float"}
 
 def read(message: Message, *, seq: int | None = 1, corrected: bool = False) -> tuple[Point, ...]:
     entry = record(message, seq=seq, corrected=corrected)
-    return points(entry, decode(entry.payload))
+    return points(entry)
 
 
 def schema() -> tuple[dict[str, set[str]], dict[tuple[str, str], str]]:
@@ -121,9 +120,7 @@ def test_an_alarm_is_one_point_found_by_who_and_code() -> None:
         ("alias_strength", "strong"),
     )
     tags = (("publisher", "hn01-a"), ("device", "vent1"), ("code", "122"), ("alarm_kind", "technical"))
-    assert points(entry, decode(entry.payload)) == (
-        Point("alarm", tags, fields, T0_MS * 1_000_000 + 234_567),
-    )
+    assert points(entry) == (Point("alarm", tags, fields, T0_MS * 1_000_000 + 234_567),)
 
 
 def test_a_usage_message_is_a_point_of_usage_and_one_for_each_meter() -> None:
@@ -132,7 +129,7 @@ def test_a_usage_message_is_a_point_of_usage_and_one_for_each_meter() -> None:
         MeterReading(meter=MeterName.POWER_ON_H, provenance=Provenance.DERIVED, value=12),
     )
     entry = journaled(Usage(state=OperatingState.STANDBY, period_s=300, meters=meters))
-    found = points(entry, decode(entry.payload))
+    found = points(entry)
     assert [(p.measurement, p.tags[2:], p.fields[0]) for p in found] == [
         ("usage", (), ("state", "standby")),
         ("meter", (("meter", "power_on_h"), ("provenance", "reported")), ("value", 12.5)),
@@ -143,7 +140,7 @@ def test_a_usage_message_is_a_point_of_usage_and_one_for_each_meter() -> None:
 
 def test_a_message_without_an_envelope_takes_its_digits_from_its_payload() -> None:
     entry = journaled(Status(link=LinkState.MUTE), seq=None)
-    (point,) = points(entry, decode(entry.payload))
+    (point,) = points(entry)
     assert point.time_ns == T0_MS * 1_000_000 + zlib.crc32(entry.payload) % 1_000_000
     assert ("sequenced", False) in point.fields
 
@@ -151,7 +148,7 @@ def test_a_message_without_an_envelope_takes_its_digits_from_its_payload() -> No
 def test_a_corrected_message_keeps_what_its_publisher_said() -> None:
     message = Message(observed_at=datetime(1970, 1, 1, 0, 3, tzinfo=UTC), body=Status(link=LinkState.ONLINE))
     (point,) = read(message, corrected=True)
-    assert dict(point.fields)["observed_at"] == "1970-01-01T00:03:00+00:00"
+    assert dict(point.fields)["observed_at"] == "1970-01-01T00:03:00.000Z"
     assert "observed_at" not in dict(read(message)[0].fields)
 
 
@@ -170,20 +167,20 @@ def test_device_time_is_text_and_the_hosts_own_status_has_no_alias() -> None:
 
 
 def test_a_payload_that_contradicts_its_topic_is_refused() -> None:
-    entry = replace(journaled(LOW_O2), topic=Topic("hn01-a", "vent1", "fault"))
+    entry = journaled(LOW_O2)._replace(topic=Topic("hn01-a", "vent1", "fault"))
     with pytest.raises(MessageError, match="of kind alarm, its topic says fault"):
-        points(entry, decode(entry.payload))
+        points(entry)
 
 
 def test_a_quantity_or_meter_told_twice_is_refused() -> None:
     twice = Metric(quantity=Quantity.BATTERY_CHARGE_PCT, value=1.0)
     entry = journaled(Metrics(values=(twice, twice)))
     with pytest.raises(MessageError, match="battery_charge_pct is told twice"):
-        points(entry, decode(entry.payload))
+        points(entry)
     reading = MeterReading(meter=MeterName.BLOWER_H, provenance=Provenance.REPORTED, value=1.0)
     entry = journaled(Usage(state=OperatingState.IN_USE, period_s=60, meters=(reading, reading)))
     with pytest.raises(MessageError, match=r"blower_h \(reported\) is told twice"):
-        points(entry, decode(entry.payload))
+        points(entry)
 
 
 def test_a_fault_unknown_to_the_catalogue_is_marked() -> None:
@@ -199,4 +196,34 @@ def test_a_fault_unknown_to_the_catalogue_is_marked() -> None:
         }
     )
     entry = journaled(fault)
-    assert ("mapped", False) in points(entry, decode(entry.payload))[0].fields
+    assert ("mapped", False) in points(entry)[0].fields
+
+
+@given(
+    st.lists(st.tuples(MESSAGES, st.booleans(), st.none() | st.integers(1, 5)), max_size=12),
+    st.integers(1, 4),
+)
+def test_points_made_with_a_memory_are_those_made_without(
+    messages: list[tuple[Message, bool, int | None]], remember: int
+) -> None:
+    for makes in (Points(), Points(remember=remember)):
+        reader = Reader()
+        for turn in range(2):
+            for message, corrected, seq in messages:
+                entry = record(message, seq=seq, corrected=corrected, event_ms=T0_MS + turn)
+                found = makes.of(entry._replace(told=reader.read(entry.payload)))
+                assert [point._replace(line=b"") for point in found] == list(points(entry))
+                for point in found:
+                    if point.line:
+                        assert point.line == line(point._replace(line=b""))
+
+
+def test_what_differs_in_its_time_alone_has_its_line_at_hand() -> None:
+    makes, reader = Points(), Reader()
+    message = Message(
+        observed_at=datetime(2026, 11, 22, tzinfo=UTC), body=LOW_O2, alias=Alias(protocol="p", identifier="1")
+    )
+    for event_ms in (T0_MS, T0_MS + 1):
+        entry = record(message, event_ms=event_ms)
+        (point,) = makes.of(entry._replace(told=reader.read(entry.payload)))
+        assert point.line.endswith(b" %d" % point.time_ns)

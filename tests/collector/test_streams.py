@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.streams import Stream, arrived, has_seen, superseded, synchronised
+from collector.streams import Run, Stream, arrived, has_seen, superseded, synchronised
 
 
 def _feed(stream: Stream, *seqs: int) -> Stream:
@@ -72,3 +72,38 @@ def test_a_superseded_stream_can_never_be_filled() -> None:
     stream = synchronised(_feed(_new(), 1, 2, 5), held_from=1, sent_through=7)
     ended = superseded(stream)
     assert (ended.missing, ended.lost, ended.superseded) == (0, 4, True)
+
+
+STEPS = st.lists(
+    st.integers(1, 12)
+    | st.tuples(st.integers(1, 14), st.integers(0, 14))
+    | st.just("superseded")
+    | st.just("next"),
+    max_size=60,
+)
+
+
+@given(STEPS, st.lists(st.integers(1, 12), max_size=8))
+def test_a_run_ends_as_the_stream_that_takes_each_number_by_itself(
+    steps: list[int | tuple[int, int] | str], before: list[int]
+) -> None:
+    stream = _feed(_known(), *before)
+    run, new = Run(stream), list[int]()
+    for step in steps:
+        match step:
+            case (held_from, sent_through):
+                run.synchronise(held_from=held_from, sent_through=sent_through)
+                stream = synchronised(stream, held_from=held_from, sent_through=sent_through)
+            case "superseded":
+                run.supersede()
+                stream = superseded(stream)
+            case _:
+                seq = step if isinstance(step, int) else stream.through + 1
+                assert run.take(seq) == (not has_seen(stream, seq))
+                if not has_seen(stream, seq):
+                    stream = arrived(stream, seq)
+                    new.append(seq)
+        if len(new) % 3 == 0:
+            assert run.stream == stream
+    assert run.stream == stream
+    assert run.span == ((min(new), max(new)) if new else None)

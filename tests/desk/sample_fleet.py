@@ -1,13 +1,38 @@
-"""A fleet as a hospital has it: 24 devices in four wards, six open tickets, two unclaimed devices."""
+"""A fleet as a hospital has it: 27 devices in four wards, six open tickets, two unclaimed devices."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from desk.views import DeviceRow, EventRow, Fleet, MeterRow, Numbers, TicketRow, UnclaimedRow
+from desk.live import Source
+from desk.views import (
+    AdjustmentRow,
+    AssetView,
+    DeviceRow,
+    EpisodeRow,
+    EventRow,
+    Fleet,
+    Health,
+    MeterRow,
+    Numbers,
+    StandingRow,
+    TicketRow,
+    UnclaimedRow,
+)
+from rules.episodes import Life
+from rules.meters import Adjustment
+from rules.tickets import EpisodeEvidence, Evidence, MeterEvidence
 from rules.words import Standing, TicketKind, TicketPriority, TicketState
-from telemetry.messages import LinkState, MeterName, OperatingState, Provenance
+from telemetry.messages import (
+    Effect,
+    LinkState,
+    MeterName,
+    OperatingState,
+    Phase,
+    Provenance,
+)
 from telemetry.times import to_ms
 
 NOW_MS: Final = to_ms(datetime(2026, 11, 22, 4, 54, tzinfo=UTC))
@@ -69,6 +94,7 @@ def ticket(
     opened_ms: int = NOW_MS - 5 * HOUR_MS,
     occurrences: int = 1,
     explanation: tuple[str, ...] = ("It is so because it is so.",),
+    evidence: tuple[Evidence, ...] = (),
 ) -> TicketRow:
     """Ticket `number` about a device."""
     return TicketRow(
@@ -86,6 +112,7 @@ def ticket(
         explanation=explanation,
         checklist=("Expiratory filter and seals", "Test after the work, before it goes back into use"),
         events=(EventRow(opened_ms, "hourmeter", TicketState.OPEN, "the rule asked for it"),),
+        evidence=evidence,
     )
 
 
@@ -95,7 +122,7 @@ def fleet(
     tickets: tuple[TicketRow, ...] = (),
     unclaimed: tuple[UnclaimedRow, ...] = (),
     site_note: str = "",
-    not_acknowledging: str = "",
+    health: Health | None = None,
     lost: int = 0,
 ) -> Fleet:
     """A fleet at NOW_MS."""
@@ -110,7 +137,46 @@ def fleet(
         missing=0,
         lost=lost,
     )
-    return Fleet(NOW_MS, site_note, devices, unclaimed, tickets, numbers, not_acknowledging)
+    well = Health(journaled_ms=NOW_MS - 800, concluded_ms=NOW_MS - 2_000)
+    return Fleet(NOW_MS, site_note, devices, unclaimed, tickets, numbers, health or well)
+
+
+def source(view: Callable[[], Awaitable[Fleet]]) -> Source:
+    """A source that tells of whatever fleet it is given at the moment."""
+
+    async def ticket_of(number: str) -> TicketRow | None:
+        return next((row for row in (await view()).tickets if row.id == number), None)
+
+    async def asset_of(number: str) -> AssetView | None:
+        found = await view()
+        row = next((row for row in found.devices if row.asset == number), None)
+        return None if row is None else _asset(row, found)
+
+    return Source(view, ticket_of, asset_of)
+
+
+def _asset(row: DeviceRow, of: Fleet) -> AssetView:
+    if not row.has_adapter:
+        return AssetView(row, "suction pump", (), (), (), (), (), ())
+    adjusted = Adjustment(NOW_MS - 900 * HOUR_MS, 1_249.6, 0.0, "the work was done (T-3)")
+    battery = EpisodeRow(
+        "alarm", "115", "LOW BATTERY", Life.ENDED, NOW_MS - 49 * HOUR_MS, NOW_MS - 47 * HOUR_MS
+    )
+    standings = tuple(
+        StandingRow("Service every 250 hours of ventilation", one.name, one.standing, "", one.due_h)
+        for one in row.meters
+        if one.standing is not None
+    )
+    return AssetView(
+        row=row,
+        device_type="ventilator",
+        aliases=(f"puritan-bennett 840 35120{row.asset[-4:]}",),
+        heard_as=(f"hn01-icu/vent-{row.asset[-2:]}",),
+        adjustments=(AdjustmentRow(MeterName.VENTILATION_H, adjusted),),
+        standings=standings,
+        episodes=(battery,),
+        tickets=tuple(ticket for ticket in of.tickets if ticket.asset == row.asset),
+    )
 
 
 def _device(number: int) -> DeviceRow:
@@ -163,10 +229,55 @@ def _device(number: int) -> DeviceRow:
     return special.get(number, usual)
 
 
+def _by_hand(number: int, label: str, *meters: MeterRow) -> DeviceRow:
+    """A device that nothing listens to."""
+    return DeviceRow(
+        asset=f"HN01-{number:04}",
+        label=label,
+        ward=WARDS[3] if number % 2 else WARDS[1],
+        manufacturer="Yuwell",
+        model="7A-23D",
+        link=None,
+        state=OperatingState.UNKNOWN,
+        heard_ms=None,
+        meters=meters,
+        has_adapter=False,
+    )
+
+
 def _because(*lines: str, action: str, rule: str, source: str) -> tuple[str, ...]:
     """Sentences in the manner of rules.explain."""
     told = f"Rule {rule}, version 9b27e1; source: {source} (this project's own default)."
     return (*lines, f"To do: {action}", told)
+
+
+_COUNTED: Final = MeterEvidence(
+    meter=MeterName.VENTILATION_H,
+    provenance=Provenance.DERIVED,
+    low_h=230.0,
+    high_h=231.2,
+    coverage=0.97,
+    since_ms=NOW_MS - 900 * HOUR_MS,
+    at_ms=NOW_MS - 23 * HOUR_MS,
+    last_done_h=0.0,
+    last_done_known=True,
+    every_h=250.0,
+    lead_h=20.0,
+    due_h=250.0,
+    cycle=1,
+)
+_SAID: Final = EpisodeEvidence(
+    what="fault",
+    code="A25",
+    text="device malfunction",
+    alarm_kind=None,
+    priority=None,
+    effect=Effect.REMOVAL_ADVISED,
+    mapped=True,
+    phase=Phase.START,
+    began_ms=NOW_MS - 23 * MIN_MS,
+    device="hn01-icu/vent-02",
+)
 
 
 def _service(number: int, of: DeviceRow, *, on: str) -> tuple[str, ...]:
@@ -211,7 +322,15 @@ _MALFUNCTION: Final = _because(
 
 def hospital() -> Fleet:
     """The whole of it, marked demo."""
-    devices = tuple(map(_device, range(1, 25)))
+    written_down = meter(
+        4_120, name=MeterName.OPERATING_CYCLES, provenance=Provenance.MANUAL, due_h=None, standing=None
+    )
+    devices = (
+        *map(_device, range(1, 25)),
+        _by_hand(31, "Suction 1", written_down),
+        _by_hand(32, "Suction 2"),
+        _by_hand(33, "Suction 3"),
+    )
     by_number = dict(enumerate(devices, start=1))
     return fleet(
         devices=devices,
@@ -237,6 +356,7 @@ def hospital() -> Fleet:
                 by_number[3],
                 opened_ms=NOW_MS - 23 * HOUR_MS,
                 explanation=_service(9, by_number[3], on="2026-11-21 05:54 UTC"),
+                evidence=(_COUNTED,),
             ),
             ticket(
                 10,
@@ -289,6 +409,7 @@ def hospital() -> Fleet:
                 priority=TicketPriority.P1,
                 opened_ms=NOW_MS - 23 * MIN_MS,
                 explanation=_MALFUNCTION,
+                evidence=(_SAID,),
             ),
         ),
         site_note="demo",

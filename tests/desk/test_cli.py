@@ -11,10 +11,15 @@ from typer.testing import CliRunner
 
 from collector.consumers import Consumers
 from collector.cursors import Cursor
+from collector.embedded_store import EmbeddedStore
 from collector.intake import Intake
+from collector.points import points
 from desk import cli
+from desk.clock import system_clock
 from telemetry.errors import MessageError, SettingsError, Unavailable
+from telemetry.messages import OperatingState, Usage
 from tests.adapters.ventilators import report, twin_of_capture
+from tests.collector.histories import journaled
 from tests.collector.journals import T0_MS, open_store, usage
 
 
@@ -121,6 +126,26 @@ def test_shipped_and_demo_rules_pass_their_stories() -> None:
     code, out, _ = _run("rules", "test")
     assert code == 0
     assert {line.split("\t")[1] for line in out.splitlines()[1:]} == {"draft"}
+
+
+def test_usage_shows_what_each_device_did_each_day(tmp_path: Path) -> None:
+    (tmp_path / "hourmeter.toml").write_text("")
+    file = ("--settings", str(tmp_path / "hourmeter.toml"))
+    with pytest.raises(SettingsError, match=r"there is no .*history.db yet"):
+        _run("usage", *file)
+    store = EmbeddedStore(tmp_path / "data/history.db")
+    now_ms = system_clock().now_ms()
+    for seq, ago_ms in enumerate((180_000, 120_000, 60_000), 1):
+        body = Usage(state=OperatingState.IN_USE, period_s=60)
+        store.write(points(journaled(body, seq=seq, event_ms=now_ms - ago_ms)))
+    store.close()
+    _, out, _ = _run("usage", *file, "--days", "2", "--json")
+    days = json.loads(out)
+    assert sum(day["state_s"].get("in_use", 0) for day in days) == 120
+    assert {(day["device"], day["alias"]["identifier"]) for day in days} == {("vent1", "3510000001")}
+    _, out, _ = _run("usage", *file, "--device", "vent1", "--days", "2")
+    assert out.splitlines()[-1].split("\t")[1:3] == ["hn01-a/vent1", "3510000001"]
+    assert len(_run("usage", *file, "--device", "vent2")[1].splitlines()) == 1
 
 
 def test_a_rule_whose_story_fails_is_told_and_exits_with_one(tmp_path: Path) -> None:

@@ -32,7 +32,10 @@ def test_paths_are_relative_to_the_file_and_the_environment_wins(
     ("text", "where", "expected"),
     [
         ("[broker]\nport = 99999", "broker.port", "less than or equal to 65535"),
-        ("[broker]\nprot = 1", "broker.prot", "Extra inputs"),
+        ("[broker]\nprot = 1", "broker.prot", "port, perhaps"),
+        ("[brokr]\nport = 1", "brokr", "broker, perhaps"),
+        ('[[asset]]\nid = "A-1"\nzzz = 1', "asset.0.zzz", "one of: id, label, ward"),
+        ('[[device]]\nname = "v1"', "device.0.protocol", "Field required"),
         ('[broker]\npassword = "x"', "broker.password", "broker.password_file"),
         ("[broker", "hourmeter.toml", "a TOML file"),
         ('[[asset]]\nid = "A-1"\n[[asset]]\nid = "A-1"', "asset", "asset id 'A-1' is given twice"),
@@ -54,9 +57,23 @@ def test_a_secret_under_a_mistyped_name_is_not_shown(tmp_path: Path, monkeypatch
         _load(tmp_path, '[broker]\npasswd = "hunter2"')
     assert "hunter2" not in str(caught.value)
     monkeypatch.setenv("HOURMETER_BROKER__PASWD", "hunter2")
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(SettingsError, match="environment: HOURMETER_BROKER__PASWD: is no setting") as caught:
         _load(tmp_path, "")
     assert "hunter2" not in str(caught.value)
+
+
+def test_all_that_is_wrong_can_be_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "hourmeter.toml"
+    file.write_text('[broker]\nport = 0\n[desk]\nprot = 1\n[histroy]\nuser = "x"')
+    assert [fault.where.rpartition(" ")[2] for fault in settings.faults(file)] == [
+        "broker.port",
+        "desk.prot",
+        "histroy",
+    ]
+    file.write_text('[broker]\npassword = "x"\n[host]\npassword = "y"')
+    assert len(settings.faults(file)) == 2
+    file.write_text("")
+    assert settings.faults(file) == ()
 
 
 def test_a_list_in_the_environment_that_is_no_json_names_the_environment(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from desk import metrics
 from desk.broker import acl_text
 from desk.settings import Settings
 from tests.house import documents
@@ -34,6 +35,11 @@ def test_every_setting_is_documented(request: pytest.FixtureRequest) -> None:
     assert unexplained == []
     text = documents.settings(Settings)
     _golden(ROOT / "docs/settings.md", text, update=bool(request.config.getoption("--update")))
+
+
+def test_every_metric_is_documented(request: pytest.FixtureRequest) -> None:
+    update = bool(request.config.getoption("--update"))
+    _golden(ROOT / "docs/metrics.md", metrics.document(), update=update)
 
 
 def test_the_sample_names_every_setting_and_its_default() -> None:

@@ -23,6 +23,7 @@ _CLOCKS = frozenset({
     "desk/clock.py",
     # a simulator may be a process of its own, without a desk to hand it a clock
     "adapters/simulators/puritan_bennett.py",
+    "adapters/simulators/hl7_gateway.py",
 })  # fmt: skip
 _PURE = tuple(path for path, _ in product() if is_pure(path))
 

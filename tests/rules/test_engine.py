@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from pydantic import ValidationError
 
@@ -269,10 +267,10 @@ def test_what_cannot_be_judged_is_said() -> None:
 def test_a_payload_that_cannot_be_read_is_counted_as_failed_and_skipped() -> None:
     engine, journal = ready(), Journal()
     good = journal.say(usage())
-    engine.apply(replace(good, payload=b"{"))
-    engine.apply(replace(good, refusal="masked"))
-    engine.apply(replace(journal.say(usage()), topic=replace(good.topic, kind="alarm")))
-    engine.apply(replace(good, topic=replace(good.topic, kind="whatever"), payload=b""))
+    engine.apply(good._replace(payload=b"{"))
+    engine.apply(good._replace(refusal="masked"))
+    engine.apply(journal.say(usage())._replace(topic=good.topic._replace(kind="alarm")))
+    engine.apply(good._replace(topic=good.topic._replace(kind="whatever"), payload=b""))
     engine.apply(journal.say(usage(), alias=None))
     engine.apply(good)
     assert engine.state.engineering.counters == {

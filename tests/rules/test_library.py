@@ -42,5 +42,6 @@ def test_shipped_rules_are_drafts_and_those_of_the_demo_are_confirmed() -> None:
     assert [active.rule.id for active in rule_set(load_all(files(DEMO)), at_ms=0).rules] == [
         "demo-malfunction",
         "demo-o2-supply-low",
+        "demo-pump-battery",
         "demo-service-250h",
     ]

@@ -56,3 +56,15 @@ async def influx(tmp_path: Path) -> AsyncIterator[servers.Influx]:
         yield server
     finally:
         await server.stop()
+
+
+@pytest.fixture
+async def victoria(tmp_path: Path) -> AsyncIterator[servers.Victoria]:
+    """A running VictoriaMetrics that holds nothing."""
+    need("victoria-metrics")
+    server = servers.Victoria(tmp_path / "victoria")
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,18 +12,35 @@ from typing import Any
 import aiohttp
 
 from desk.broker import COLLECTOR, Broker, Certificate, find_mosquitto
-from desk.child import LOOPBACK, Child, free_port
+from desk.child import LOOPBACK, Child, free_port, listens
 
 PUBLISHERS = ("host-a", "host-b")
 """Users of adapter hosts that every broker of a test knows; `password` tells their passwords."""
 
 Row = dict[str, str | int | float | bool | None]
+_INFINITY = re.compile(r"(?<=[\[,])\+?(-?)Inf(?=[\],])")
+"""As VictoriaMetrics writes it among figures."""
+
+
+def find_postgres() -> Path | None:
+    """The newest PostgreSQL, which Debian keeps off the PATH; None if there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    on_path = shutil.which("postgres")
+    return found[-1] if found else Path(on_path) if on_path else None
 
 
 def missing(name: str) -> str | None:
-    """A sentence on how to get that program (`mosquitto`, `influxd`, `openssl`), None if it is installed."""
-    found = find_mosquitto() if name == "mosquitto" else shutil.which(name)
-    package = {"mosquitto": "mosquitto", "influxd": "influxdb", "openssl": "openssl"}[name]
+    """A sentence on how to get a program, as `mosquitto` or `influxd`; None if it is installed."""
+    finders = {"mosquitto": find_mosquitto, "postgres": find_postgres}
+    found = finders[name]() if name in finders else shutil.which(name)
+    package = {
+        "mosquitto": "mosquitto",
+        "influxd": "influxdb",
+        "openssl": "openssl",
+        "postgres": "postgresql",
+        "victoria-metrics": "victoria-metrics",
+        "mosquitto_pub": "mosquitto-clients",
+    }[name]
     return None if found else f"{name} is not installed: `apt-get install {package}`"
 
 
@@ -155,3 +174,67 @@ class Influx:
             http.post(self.url + path, data=fields) as answer,
         ):
             return await answer.json()
+
+
+class Victoria:
+    """One VictoriaMetrics on a free port: it takes the write API of InfluxDB 2, whatever the token.
+
+    A line that it cannot read is dropped with a 204, a text is kept as the figure that it begins with or as
+    0, times are cut to milliseconds, and of samples of one series and time the last is kept. What it
+    acknowledged does not survive a kill.
+    """
+
+    def __init__(self, folder: Path, *, database: str = "hourmeter") -> None:
+        self.port = free_port()
+        self.url = f"http://{LOOPBACK}:{self.port}"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._child = Child(
+            (
+                shutil.which("victoria-metrics") or "victoria-metrics",
+                f"-storageDataPath={folder / 'data'}",
+                f"-httpListenAddr={LOOPBACK}:{self.port}",
+                f"-influx.databaseNames={database}",
+                "-dedup.minScrapeInterval=1ms",
+                "-retentionPeriod=100y",
+            ),
+            log=folder / "victoria-metrics.log",
+            ready=lambda: listens(self.port),
+        )
+
+    async def start(self) -> None:
+        """Start on the same port as before, with what the folder holds."""
+        await self._child.start()
+
+    async def stop(self) -> None:
+        """End it cleanly."""
+        await self._child.stop()
+
+    async def kill(self) -> None:
+        """End it with SIGKILL."""
+        await self._child.kill()
+
+    async def samples(self, measurement: str) -> tuple[tuple[dict[str, str], int, float], ...]:
+        """What it holds of a measurement: tags with `__name__` (measurement_field), time in ms, value."""
+        await self._get("/internal/force_flush")
+        match = {"match[]": f'{{__name__=~"{measurement}_.+"}}', "start": "0"}
+        text = _INFINITY.sub(r"\1Infinity", await self._get("/api/v1/export", **match))
+        series = map(json.loads, text.splitlines())
+        return tuple(
+            (one["metric"], time_ms, value)
+            for one in series
+            for time_ms, value in zip(one["timestamps"], one["values"], strict=True)
+        )
+
+    async def invalid_lines(self) -> int:
+        """Lines that it could not read and dropped."""
+        (line,) = (
+            line
+            for line in (await self._get("/metrics")).splitlines()
+            if line.startswith('vm_rows_invalid_total{type="influx"}')
+        )
+        return int(line.split()[-1])
+
+    async def _get(self, path: str, **params: str) -> str:
+        async with aiohttp.ClientSession() as http, http.get(self.url + path, params=params) as answer:
+            assert answer.status == 200
+            return await answer.text()

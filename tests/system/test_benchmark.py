@@ -45,5 +45,5 @@ async def test_a_tiny_benchmark_adds_up() -> None:
     assert all(len(one["ms"]) == one["expected"] for one in told["latencies"])
     assert told["counts"]["published"] > in_rounds + timed
     assert set(told["counts"].values()) == {told["accounting"]["total"]["stored"]}
-    assert {stage["process"] for stage in told["stages"]} == {"collector", "concluder"}
-    assert set(told["memory"]) == {"collector", "concluder"}
+    assert len(told["stages"]) > 5
+    assert set(told["memory"]) == {"hourmeter"}

@@ -47,6 +47,7 @@ async def test_within_a_minute_an_interval_is_passed_and_faults_open_tickets(tmp
     assert process.returncode == 0, told.decode()
     summary = json.loads(out)
     assert {"pm", "repair"} <= {ticket["kind"] for ticket in summary["tickets"]}
+    assert {"DEMO-0004", "DEMO-P00002"} <= {ticket["asset"] for ticket in summary["tickets"]}
     assert summary["messages"] == summary["stored"] > 500
     assert summary["accounting"]["unaccounted"] == 0
     assert summary["accounting"]["total"]["quarantined"] == summary["accounting"]["lost"] == 0

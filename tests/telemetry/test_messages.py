@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from telemetry.control import Confirmed, StreamSync, Sync, read_confirmed, read_sync
-from telemetry.envelope import Envelope
+from telemetry.envelope import Envelope, Envelopes
 from telemetry.envelope import parse as parse_envelope
 from telemetry.errors import MessageError, SettingsError, Unavailable
 from telemetry.messages import (
@@ -86,9 +86,14 @@ def test_figures_that_are_not_finite_are_refused(figure: str) -> None:
         decode(payload.replace(b"7.5", figure.encode()))
 
 
-def test_unknown_fields_are_refused_without_quoting_them() -> None:
-    with pytest.raises(MessageError, match="Extra inputs are not permitted") as caught:
-        decode(_changed(patient="Nguyen Van A"))
+@pytest.mark.parametrize(
+    "changed", [{"patient": "Nguyen"}, {"Nguyen": 1}, {"kind": "Nguyen"}, {"state": "Nguyen"}]
+)
+def test_names_and_values_of_the_senders_own_are_refused_without_quoting_them(
+    changed: dict[str, object],
+) -> None:
+    with pytest.raises(MessageError, match=r"^body") as caught:
+        decode(_changed(**changed))
     assert "Nguyen" not in str(caught.value)
 
 
@@ -147,6 +152,31 @@ def test_an_envelope_comes_back_from_its_properties(seq: int, mono_ms: int) -> N
 def test_a_broken_envelope_is_refused(properties: list[tuple[str, str]]) -> None:
     with pytest.raises(MessageError, match="envelope"):
         parse_envelope(properties)
+
+
+TEXTS = st.sampled_from(
+    ("s", "b", "stream", "1", "01", "0", "007", "1" * 18, "1" * 19, "-1", "1\n", "s s", "", "١")
+)
+PROPERTIES = st.lists(
+    st.tuples(st.sampled_from(("stream", "seq", "boot", "mono_ms", "other")), TEXTS), max_size=5
+)
+IN_ORDER = st.tuples(TEXTS, TEXTS, TEXTS, TEXTS).map(
+    lambda texts: list(zip(("stream", "seq", "boot", "mono_ms"), texts, strict=True))
+)
+
+
+def _envelope(properties: list[tuple[str, str]], envelopes: Envelopes | None) -> Envelope | str | None:
+    try:
+        return envelopes.read(properties) if envelopes else parse_envelope(properties)
+    except MessageError as error:
+        return error.reason
+
+
+@given(st.lists(PROPERTIES | IN_ORDER, max_size=20))
+def test_envelopes_are_read_the_same_with_and_without_a_memory(found: list[list[tuple[str, str]]]) -> None:
+    envelopes = Envelopes(remember=2)
+    for properties in found:
+        assert _envelope(properties, envelopes) == _envelope(properties, None)
 
 
 def test_no_envelope_is_no_fault() -> None:

@@ -9,8 +9,14 @@ revision = "0001"
 down_revision = None
 
 
+def _words(length: int | None = None) -> sa.String:
+    """SQLite holds no text to its length and orders it by its characters; PostgreSQL is told to."""
+    words = sa.String(length) if length else sa.Text()
+    return words.with_variant(sa.String(collation="C"), "postgresql")
+
+
 def _name(column: str, *, key: bool = False, nullable: bool = False) -> sa.Column[str]:
-    return sa.Column(column, sa.String(64), primary_key=key, nullable=nullable)
+    return sa.Column(column, _words(64), primary_key=key, nullable=nullable)
 
 
 def _alias() -> tuple[sa.Column[str], ...]:
@@ -32,7 +38,7 @@ def upgrade() -> None:
     op.create_table(
         "aliases",
         *_alias(),
-        sa.Column("asset", sa.String(64), sa.ForeignKey("assets.id"), nullable=False),
+        sa.Column("asset", _words(64), sa.ForeignKey("assets.id"), nullable=False),
         alias_key,
     )
     op.create_table("rules", _name("id", key=True), _name("version"), _document())
@@ -41,7 +47,7 @@ def upgrade() -> None:
     op.create_table(
         "publishers",
         _name("name", key=True),
-        sa.Column("link", sa.String(16), nullable=False),
+        sa.Column("link", _words(16), nullable=False),
         _name("connection"),
         _ms("at_ms"),
     )
@@ -49,7 +55,7 @@ def upgrade() -> None:
         "rule_states",
         _name("asset"),
         _name("rule"),
-        sa.Column("standing", sa.String(16), nullable=False),
+        sa.Column("standing", _words(16), nullable=False),
         _document(),
         sa.PrimaryKeyConstraint("asset", "rule"),
     )
@@ -58,16 +64,16 @@ def upgrade() -> None:
         "inputs",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
         _ms("at_ms"),
-        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("kind", _words(32), nullable=False),
         _document(),
         _name("applied_epoch", nullable=True),
         _ms("applied_at_position", nullable=True),
-        sa.Column("refused", sa.Text, nullable=True),
+        sa.Column("refused", _words(), nullable=True),
         sqlite_autoincrement=True,
     )
     op.create_table(
         "progress",
-        sa.Column("consumer", sa.String(16), primary_key=True),
+        sa.Column("consumer", _words(16), primary_key=True),
         _name("epoch"),
         _ms("position"),
         sa.Column("input", sa.Integer, nullable=False),
@@ -78,15 +84,15 @@ def upgrade() -> None:
 def _tickets() -> None:
     op.create_table(
         "tickets",
-        sa.Column("id", sa.String(32), primary_key=True),
+        sa.Column("id", _words(32), primary_key=True),
         sa.Column("number", sa.BigInteger, nullable=False, unique=True),
-        sa.Column("cause", sa.String(256), nullable=False),
-        sa.Column("kind", sa.String(32), nullable=False),
-        sa.Column("priority", sa.String(2), nullable=False),
+        sa.Column("cause", _words(256), nullable=False),
+        sa.Column("kind", _words(32), nullable=False),
+        sa.Column("priority", _words(2), nullable=False),
         _name("asset"),
         _name("rule"),
         _name("version"),
-        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("state", _words(16), nullable=False),
         _ms("opened_ms"),
         _ms("closed_ms", nullable=True),
         _document(),
@@ -104,12 +110,12 @@ def _tickets() -> None:
     )
     op.create_table(
         "ticket_events",
-        sa.Column("ticket", sa.String(32), sa.ForeignKey("tickets.id"), nullable=False),
+        sa.Column("ticket", _words(32), sa.ForeignKey("tickets.id"), nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
         _ms("at_ms"),
         _name("who"),
-        sa.Column("from_state", sa.String(16), nullable=True),
-        sa.Column("to_state", sa.String(16), nullable=False),
-        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("from_state", _words(16), nullable=True),
+        sa.Column("to_state", _words(16), nullable=False),
+        sa.Column("note", _words(), nullable=False),
         sa.PrimaryKeyConstraint("ticket", "number"),
     )

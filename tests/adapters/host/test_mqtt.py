@@ -108,7 +108,7 @@ async def test_leaving_in_peace_speaks_no_will_and_a_takeover_does(mosquitto: Mo
 
 
 async def test_a_refused_password_says_what_to_check(mosquitto: Mosquitto) -> None:
-    with pytest.raises(SettingsError, match=r"refuses user 'host-a'.*check user name and password"):
+    with pytest.raises(SettingsError, match=r"refuses user 'host-a'.*check host.publisher, the password"):
         async with link(mosquitto, password=servers.password("another")).connect(WILL):
             pass
 
