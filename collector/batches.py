@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 
@@ -15,10 +15,14 @@ import orjson
 
 from telemetry.envelope import Envelope
 from telemetry.records import Journaled, Record, Started, Tick
+from telemetry.told import Told
 from telemetry.topics import Topic
 
 _LENGTH = struct.Struct(">I")
 _TICK, _STARTED = 1, 2
+
+
+Tell = Callable[[bytes], Told | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,8 @@ def encode(records: Sequence[Record]) -> bytes:
     return b"".join((_LENGTH.pack(len(header)), header, *[message.payload for message in messages]))
 
 
-def decode(blob: bytes, *, first: int) -> tuple[Record, ...]:
-    """The records of a batch that begins at position `first`."""
+def decode(blob: bytes, *, first: int, tell: Tell) -> tuple[Record, ...]:
+    """The records of a batch that begins at position `first`, each with what `tell` says of its payload."""
     (length,) = _LENGTH.unpack_from(blob)
     body = _LENGTH.size + length
     header = orjson.loads(memoryview(blob)[_LENGTH.size : body])
@@ -118,7 +122,8 @@ def decode(blob: bytes, *, first: int) -> tuple[Record, ...]:
                 index in corrected,
                 payload,
                 refusal,
-                again=index in again,
+                None if refusal else tell(payload),
+                index in again,
             )
         )
     for index in sorted(marks):

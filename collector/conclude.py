@@ -28,7 +28,7 @@ from telemetry.records import Record
 _LOG: Final = logging.getLogger(__name__)
 BATCH: Final = 2_000
 """Records at once: few enough to leave the event loop free for others within some 20 ms."""
-CHECKPOINT_MS: Final = 2_000
+CHECKPOINT_MS: Final = 5_000
 """Time between two commits while no ticket changes."""
 NEWS_MS: Final = 250
 """Time between two commits while tickets change: a storm of them is committed a few times a second."""

@@ -24,9 +24,9 @@ from telemetry.errors import Unavailable
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-GATHER_S = 0.02
+GATHER_S = 0.05
 """How long to wait for company after a small batch: a fsync and a write to the broker serve all of it."""
-SMALL = 1_000
+SMALL = 2_000
 CONFIRM_S = 0.05
 """Least time between two rounds of confirmations."""
 LONGEST_WAIT_S = 30.0

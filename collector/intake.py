@@ -158,9 +158,13 @@ class Intake:
             return
         if topic.kind == topics.SYNC:
             self._take_sync(draft, received, topic)
-        elif place is None:
+            return
+        if place is None:
             self._take_unsequenced(draft, received, topic)
-        elif self._run(draft, (topic.publisher, place.stream)).take(place.seq):
+            return
+        key = (topic.publisher, place.stream)
+        run = draft.runs.get(key) or self._new_run(draft, key)
+        if run.take(place.seq):
             if draft.copies is not None:
                 draft.copies[topic.publisher, place.stream, place.seq] = received.payload
             self._judge(draft, received, topic, place)
@@ -177,11 +181,9 @@ class Intake:
         self._topics[text] = topic
         return topic
 
-    def _run(self, draft: _Draft, key: _StreamKey) -> Run:
-        run = draft.runs.get(key)
-        if run is None:
-            run = draft.runs[key] = Run(self._streams.get(key) or Stream(*key))
-            draft.publishers.add(key[0])
+    def _new_run(self, draft: _Draft, key: _StreamKey) -> Run:
+        run = draft.runs[key] = Run(self._streams.get(key) or Stream(*key))
+        draft.publishers.add(key[0])
         return run
 
     def _take_again(self, draft: _Draft, received: Received, topic: Topic, place: Envelope) -> None:
@@ -241,29 +243,24 @@ class Intake:
             reason = f"body is of kind {told.body.kind}, its topic says {topic.kind}"
             self._refuse(draft, received, topic, place, reason)
             return
+        sync = mono_ms = None
+        if place is not None:
+            mono_ms, boot = place.mono_ms, (topic.publisher, place.boot)
+            sync = draft.clocks.get(boot) or self._clocks.get(boot)
+        observed_ms = None if told.observed_us is None else told.observed_us // 1000
+        received_ms, records = draft.received_ms, draft.records
         event_ms, corrected = event_time(
-            None if told.observed_us is None else told.observed_us // 1000,
-            None if place is None else place.mono_ms,
-            received_ms=draft.received_ms,
-            sync=None if place is None else self._clock(draft, topic.publisher, place.boot),
-            tolerance=self._tolerance,
+            observed_ms, mono_ms, received_ms=received_ms, sync=sync, tolerance=self._tolerance
         )
+        position = draft.position + len(records)
         journaled = Journaled(
-            draft.position + len(draft.records),
-            topic,
-            place,
-            draft.received_ms,
-            event_ms,
-            corrected,
-            received.payload,
-            "",
-            told,
+            position, topic, place, received_ms, event_ms, corrected, received.payload, "", told
         )
-        if event_ms > draft.received_ms + self._tolerance.ahead_ms:
+        if event_ms > received_ms + self._tolerance.ahead_ms:
             late = journaled._replace(event_ms=min(event_ms, CEILING_MS))
             self._put_aside(draft, "its time is more than 5 minutes ahead", late)
         else:
-            draft.records.append(journaled)
+            records.append(journaled)
 
     def _clock(self, draft: _Draft, publisher: str, boot: str) -> Heard | None:
         return draft.clocks.get((publisher, boot)) or self._clocks.get((publisher, boot))
@@ -300,13 +297,16 @@ class Intake:
         for lane in sync.streams:
             if lane.supersedes is not None:
                 self._supersede(draft, (publisher, lane.supersedes))
-            run = self._run(draft, (publisher, lane.stream))
+            key = (publisher, lane.stream)
+            run = draft.runs.get(key) or self._new_run(draft, key)
             run.synchronise(held_from=lane.held_from, sent_through=lane.sent_through)
 
     def _supersede(self, draft: _Draft, key: _StreamKey) -> None:
-        known = draft.runs.get(key) or self._streams.get(key)
-        if known is not None and not self._run(draft, key).stream.superseded:
-            self._run(draft, key).supersede()
+        if key not in draft.runs and key not in self._streams:
+            return
+        run = draft.runs.get(key) or self._new_run(draft, key)
+        if not run.stream.superseded:
+            run.supersede()
 
     def _commit(self, draft: _Draft) -> None:
         streams = {key: run.stream for key, run in draft.runs.items()}

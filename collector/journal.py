@@ -15,8 +15,8 @@ from collector.cursors import Cursor, DeadLetter
 from collector.journal_file import JournalFile, Limits
 from collector.store import Store
 from telemetry.errors import MessageError
-from telemetry.records import Journaled, Record
-from telemetry.told import Reader
+from telemetry.records import Record
+from telemetry.told import Reader, Told
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -66,25 +66,29 @@ class Journal:
 
     async def read(self, position: int, *, limit: int) -> tuple[Record, ...]:
         """At most `limit` records from a position on, in order, each payload read once for all consumers."""
+        if self._has_written_up_to(position):
+            return ()
         return (
             self._writer.written.read(position, limit=limit)
             or self._read_again.read(position, limit=limit)
             or await self._read(self._read_from_disk, position, limit=limit)
         )
 
+    def _has_written_up_to(self, position: int) -> bool:
+        """Whether this process is the one that writes, and has written nothing from that position on."""
+        return 0 < self._writer.written.end <= position
+
     def _read_from_disk(self, position: int, *, limit: int) -> tuple[Record, ...]:
-        records = tuple(map(self._with_words, self._reader.read(position, limit=limit)))
+        records = self._reader.read(position, limit=limit, tell=self._tell)
         self._read_again.add(records)
         return records
 
-    def _with_words(self, record: Record) -> Record:
-        """The record with what its payload says, if it can be read."""
-        if not isinstance(record, Journaled) or record.refusal:
-            return record
+    def _tell(self, payload: bytes) -> Told | None:
+        """What a payload says, None if it cannot be read: then its consumers find out why."""
         try:
-            return record._replace(told=self._words.read(record.payload))
+            return self._words.read(payload)
         except MessageError:
-            return record  # its consumers find out by themselves, and count it
+            return None
 
     async def head(self) -> int:
         """The position that the next record will get."""
@@ -96,7 +100,7 @@ class Journal:
 
     async def wait(self, position: int) -> None:
         """Return once there is a record at this position."""
-        while self._writer.written.end <= position and await self.head() <= position:
+        while self._has_written_up_to(position) or await self.head() <= position:
             try:
                 async with asyncio.timeout(POLL_S), self._appended:
                     await self._appended.wait()

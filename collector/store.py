@@ -14,6 +14,7 @@ import orjson
 
 from collector import batches, replays
 from collector.at_hand import AtHand
+from collector.batches import Tell
 from collector.clocks import Heard
 from collector.journal_file import JournalFile, Tally
 from collector.streams import Stream
@@ -26,8 +27,8 @@ _READ_LAST = 16
 """Batches whose payloads are kept at hand to recognise duplicates."""
 _READERS = 4
 """Readers of one store for which the rest of a batch is kept at hand."""
-_AT_HAND = 10_000
-_AT_HAND_BYTES = 4 << 20
+_AT_HAND = 30_000
+_AT_HAND_BYTES = 12 << 20
 """Records, and bytes of their payloads, for consumers that keep up: some seconds of a busy province."""
 _QUARANTINED = "reason, publisher, device, kind, stream, seq, boot, mono_ms, received_ms, event_ms, payload"
 
@@ -57,6 +58,10 @@ class Append:
     clocks: tuple[Heard, ...] = ()
     retained: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Checksums of retained messages without an envelope, by topic."""
+
+
+def _untold(_: bytes) -> None:
+    """Read no payload."""
 
 
 class Store:
@@ -158,16 +163,16 @@ class Store:
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def _batch(self, first: int, crc: int, blob: bytes) -> tuple[Record, ...]:
+    def _batch(self, first: int, crc: int, blob: bytes, tell: Tell = _untold) -> tuple[Record, ...]:
         if zlib.crc32(blob) != crc:
             raise Unavailable(
                 f"journal {self.file.path}",
                 why=f"the batch at position {first} fails its checksum",
                 advice="the disk is damaged: restore the journal from its backup",
             )
-        return batches.decode(blob, first=first)
+        return batches.decode(blob, first=first, tell=tell)
 
-    def read(self, position: int, *, limit: int) -> tuple[Record, ...]:
+    def read(self, position: int, *, limit: int, tell: Tell = _untold) -> tuple[Record, ...]:
         """At most `limit` records from a position on, in order, possibly from within a batch.
 
         What a batch holds beyond the limit is kept for the reader that goes on there.
@@ -182,7 +187,7 @@ class Store:
             )
             while len(found) < limit and (row := rows.fetchone()):
                 first, crc, blob = row
-                found.extend(self._batch(first, crc, blob)[max(0, position - first) :])
+                found.extend(self._batch(first, crc, blob, tell)[max(0, position - first) :])
         if rest := tuple(found[limit:]):
             if len(self._left) >= _READERS:
                 del self._left[min(self._left)]

@@ -37,5 +37,5 @@ _RECORDS: st.SearchStrategy[list[Record]] = st.lists(
 @given(_RECORDS, st.integers(0, 2**40))
 def test_records_come_back_as_they_were(drawn: list[Record], first: int) -> None:
     records = tuple(record._replace(position=position) for position, record in enumerate(drawn, first))
-    assert decode(encode(records), first=first) == records
+    assert decode(encode(records), first=first, tell=lambda _: None) == records
     assert sum(kinds(records).values()) == sum(isinstance(record, Journaled) for record in records)

@@ -222,19 +222,19 @@ def test_days_that_are_over_are_rolled_up_by_later_writes_and_read_without_their
 def test_one_day_is_told_as_it_is_though_only_the_points_of_its_neighbours_changed(tmp_path: Path) -> None:
     clock = _Clock(DAY0 * DAY_MS + 30 * DAY_MS)
     store = EmbeddedStore(tmp_path / "history.db", clock)
-    for seq, day in enumerate((0, 2), 1):
-        store.write(Told(day * DAY_MS, usage(IN_USE, period_s=86_400)).points(seq))
+    for seq, of_day in enumerate((0, 3), 1):
+        store.write(Told(of_day * DAY_MS, usage(IN_USE, period_s=86_400)).points(seq))
     for _ in range(4):
         store.write(())
     store.close()
     store = EmbeddedStore(tmp_path / "history.db")
     store.write(Told(DAY_MS + DAY_MS // 2, usage(STANDBY, period_s=86_400)).points(3))
-    for day in (FIRST_DAY, FIRST_DAY + timedelta(days=1)):
-        (one,) = store.daily(first=day, last=day, publisher=None, device=None)
-        assert one.observed_s == 0
-    store.write(Told(4 * DAY_MS, usage(IN_USE, period_s=86_400)).points(4))
+    for day in (FIRST_DAY + timedelta(days=number) for number in range(3)):
+        found = store.daily(first=day, last=day, publisher=None, device=None)
+        assert sum(one.observed_s for one in found) == 0
+    store.write(Told(5 * DAY_MS, usage(IN_USE, period_s=86_400)).points(4))
     (one,) = store.daily(
-        first=FIRST_DAY + timedelta(days=3), last=FIRST_DAY + timedelta(days=3), publisher=None, device=None
+        first=FIRST_DAY + timedelta(days=4), last=FIRST_DAY + timedelta(days=4), publisher=None, device=None
     )
     assert one.observed_s == 86_400
     store.close()

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import socket
+import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -20,19 +21,25 @@ import pytest
 
 from adapters.contract import Heard
 from adapters.hl7_adapter import Hl7Adapter
+from adapters.host import mllp_settings
+from adapters.host.mllp import gateway
 from adapters.simulators.hl7_gateway_fleet import Said, fleet
 from adapters.simulators.hl7_gateway_line import END, START, Network, Pusher, Record
 from adapters.simulators.hl7_gateway_messages import PERSON_NAME, PERSON_NUMBER, VITAL_VALUE
 from desk.broker import Broker
 from desk.child import LOOPBACK, free_port
+from desk.clock import system_clock
+from tests.adapters.host.gateways import FakeOutbox
+from tests.system.conftest import need
 from tests.system.stand import PUBLISHER, ROOT, Part, Stand, until
+from tests.system.test_mqtt import certificate
 
 BEGIN = datetime(2026, 1, 8, 2, 50, tzinfo=UTC)
 PERIOD = timedelta(minutes=10)
 DEVICES = 200
 LIMIT_S = 2.0
 PERIOD_S = 600
-BAD_NETWORK = Network(lost_answers=0.04, reorder=8, piece_bytes=512, piece_s=0.0005, cuts_after=(300, 700))
+BAD_NETWORK = Network(lost_answers=0.03, reorder=8, piece_bytes=512, piece_s=0.0005, cuts_after=(250, 650))
 
 
 def _said(rounds: int, *, prefix: str = "SIM") -> tuple[Said, ...]:
@@ -125,17 +132,17 @@ async def test_over_a_bad_network_and_without_a_broker_each_message_is_heard_onc
 ) -> None:
     site = _Gateway(tmp_path, mosquitto)
     opened.append(site)
-    messages = _said(5)
+    messages = _said(4)
     wanted = _bodies(messages)
-    assert (wanted["identity"], wanted["alarm"] >= 8, len(messages) >= 1_000) == (DEVICES, True, True)
+    assert (wanted["identity"], wanted["alarm"] >= 8, len(messages) >= 800) == (DEVICES, True, True)
     await site.collector.start()
     await site.stand.collecting()
     await site.host.start()
-    half = len(messages) // 2
+    before = len(messages) - DEVICES
     async with site.pushing(BAD_NETWORK) as pusher:
-        await site.push(pusher, messages[:half])
+        await site.push(pusher, messages[:before])
         await mosquitto.stop()
-        await site.push(pusher, messages[half:])
+        await site.push(pusher, messages[before:])
         await mosquitto.start()
 
         async def all_stored() -> bool:
@@ -146,7 +153,7 @@ async def test_over_a_bad_network_and_without_a_broker_each_message_is_heard_onc
     site.answered_in_time()
     record = site.record
     assert record.connections >= 3
-    assert min(record.lost_answers, record.repetitions) > 20
+    assert min(record.lost_answers, record.repetitions) > 10
     wanted += Counter(status=2 * (DEVICES + 1))
 
     async def last_words_stored() -> bool:
@@ -200,7 +207,7 @@ async def test_with_a_full_outbox_each_message_is_answered_in_time_and_the_loss_
 
         await until(says_what_is_lost, within_s=60, what="a line with the count of what is lost")
         lost = _lost(site.host)
-        assert lost > 100
+        assert lost > 20
         for kind in ("identity", "status"):
             del wanted[kind]
 
@@ -303,6 +310,37 @@ def _resident_mib(part: Part) -> float:
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert found is not None
     return int(found[1]) / 1024
+
+
+@pytest.mark.system
+async def test_a_gateway_is_heard_over_tls(tmp_path: Path) -> None:
+    need("openssl")
+    own = await certificate(tmp_path, "own")
+    clock, outbox = system_clock(), FakeOutbox()
+    shown = mllp_settings.Certificate(own.chain, own.key)
+    listener = gateway(
+        mllp_settings.GatewaySettings("wards", free_port(), certificate=shown), outbox=outbox, clock=clock
+    )
+    listening = asyncio.create_task(listener.run())
+    record = Record()
+
+    async def dial(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        trust = ssl.create_default_context(cafile=own.chain)
+        return await asyncio.open_connection(host, port, ssl=trust)
+
+    rng = Random(1)  # noqa: S311 - nothing here is secret
+    pusher = Pusher(LOOPBACK, listener.settings.port, rng, record, window=8, dial=dial)
+    pushing = asyncio.create_task(pusher.run())
+    try:
+        pusher.push(_said(1))
+        async with asyncio.timeout(30):
+            await pusher.all_answered()
+        health = listener.health
+        assert (health.tally.heard, record.unanswered) == (len(record.messages), 0)
+    finally:
+        for task in (pushing, listening):
+            task.cancel()
+        await asyncio.gather(pushing, listening, return_exceptions=True)
 
 
 @pytest.mark.system
