@@ -2,8 +2,8 @@
 
 Rule 1: pending inputs take effect before the next record to be read, and the ledger says before which.
 Rule 2: what people act on is committed at once, or with its like a few times a second; meters and states
-every few seconds. The cursors go with each commit: a process that dies in between begins again from the
-ledger and concludes the same.
+every few seconds, and when a second has passed without a message. The cursors go with each commit: a process
+that dies in between begins again from the ledger and concludes the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rules.inputs import Registry, RuleSet
 from rules.state import Changes, State
 from telemetry.clock import Clock
 from telemetry.errors import Unavailable
-from telemetry.records import Record
+from telemetry.records import Record, Tick
 
 _LOG: Final = logging.getLogger(__name__)
 BATCH: Final = 2_000
@@ -113,6 +113,8 @@ class Concluder:
         self._mono_ms = mono_ms
         self._batch = batch
         self._applied: tuple[Applied, ...] = ()
+        self._last: tuple[Record, ...] = ()
+        """The last two records, to know when a second has passed without any message."""
         self._checkpoint: _Checkpoint | None = None
         self._checkpoint_ms = self._inputs_ms = mono_ms() - CHECKPOINT_MS
 
@@ -140,9 +142,10 @@ class Concluder:
 
     @property
     def owes_ms(self) -> int:
-        """Time until the next commit is due: soon if there is something that people act on."""
-        news = bool(self._applied) or self._engine.has_news
-        return self._checkpoint_ms + (NEWS_MS if news else CHECKPOINT_MS) - self._mono_ms()
+        """Time until the next commit is due: soon if people act on it, or if nothing more comes."""
+        is_quiet = len(self._last) == 2 and all(isinstance(record, Tick) for record in self._last)
+        soon = is_quiet or bool(self._applied) or self._engine.has_news
+        return self._checkpoint_ms + (NEWS_MS if soon else CHECKPOINT_MS) - self._mono_ms()
 
     async def settle(self) -> None:
         """Commit what was concluded since the last commit. Raises Unavailable, AnotherConcluderError."""
@@ -170,6 +173,7 @@ class Concluder:
         )
         for record in records:
             self._engine.apply(record)
+        self._last = (*self._last, *records[-2:])[-2:]
         self._progress = Progress(
             Cursor(cursor.epoch, cursor.position + len(records)), inputs[-1].id if inputs else last
         )

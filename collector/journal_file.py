@@ -188,8 +188,11 @@ class JournalFile:
 
     def first(self) -> int:
         """The oldest position kept; the head if none is."""
-        (first,) = self.db.execute("SELECT min(first) FROM batch").fetchone()
-        return self.head() if first is None else int(first)
+        # one statement, because another connection may append between two
+        (first,) = self.db.execute(
+            "SELECT coalesce((SELECT min(first) FROM batch), (SELECT value FROM meta WHERE name='head'))"
+        ).fetchone()
+        return int(first)
 
     def count(self, tallies: Mapping[Tally, int]) -> None:
         """Add to the counters, within the caller's transaction."""

@@ -164,7 +164,9 @@ class Counting(Watched):
 async def test_tickets_are_committed_at_once_and_all_else_every_few_seconds(place: Place) -> None:
     async with open_ledger(place) as ledger:
         await prepared(ledger)
-        counting, journal, time_ms = Counting(ledger), FakeJournal(), [0]
+        spoken = [record for record in RECORDS if isinstance(record, Journaled)]
+        records = [record._replace(position=position) for position, record in enumerate(spoken)]
+        counting, journal, time_ms = Counting(ledger), FakeJournal(records=list(records)), [0]
         concluder = await resume(journal, counting, mono_ms=lambda: time_ms[0], batch=1)
         steps = 0
         while await concluder.step():
@@ -184,6 +186,10 @@ async def test_tickets_are_committed_at_once_and_all_else_every_few_seconds(plac
         assert not await concluder.step()
         await concluder.settle()
         assert counting.committed[-1] == (steps + 1, False)
+        time_ms[0] += NEWS_MS
+        journal.append(Tick(steps + 1, BEGIN + 1_000))
+        assert await concluder.step()
+        assert counting.committed[-1] == (steps + 2, False), "a second has passed without a message"
 
 
 async def test_a_second_concluder_is_refused(place: Place) -> None:

@@ -382,3 +382,21 @@ def test_a_damaged_batch_is_told_and_not_read(tmp_path: Path) -> None:
     store.file.db.execute("UPDATE batch SET crc = crc + 1")
     with pytest.raises(Unavailable, match="fails its checksum"):
         store.read(0, limit=1)
+
+
+def test_the_first_position_is_never_behind_what_another_connection_appends_meanwhile(tmp_path: Path) -> None:
+    store, reader = open_store(tmp_path), open_store(tmp_path)
+    intake = Intake(store)
+    statements: list[str] = []
+    started: list[int] = []
+
+    def append_once(statement: str) -> None:
+        """Let the collector start right after the reader's first look."""
+        statements.append(statement)
+        if len(statements) == 2 and not started:
+            started.append(T0_MS)
+            intake.started(T0_MS)
+
+    reader.file.db.set_trace_callback(append_once)
+    assert reader.file.first() == 0
+    assert len(statements) == 1

@@ -81,7 +81,7 @@ async def conclude_all(ledger: Ledger, server: Postgresql | None, rng: random.Ra
             kill = rng.choice((kill_session, kill_server))
             kills += 1
             cut += await commit_under_fire(
-                concluder, partial(kill, server), turns=rng.randint(0, LONGEST_COMMIT)
+                concluder, partial(kill, server), turns=rng.choice((0, 0, rng.randint(0, LONGEST_COMMIT)))
             )
             if rng.random() < 0.3:  # and the concluder with it
                 concluder, _ = await persist(
