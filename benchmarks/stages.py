@@ -6,6 +6,7 @@ Rule 2: a stage within another is also timed by itself on the same messages, and
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ from collector.mqtt_settings import MqttSettings
 from collector.points import Points
 from collector.store import Append, Store
 from desk.broker import COLLECTOR
+from desk.compose import GARBAGE_THRESHOLDS
 from desk.fleet import registry_of, rules_of
 from desk.settings import Settings
 from rules.engine import Engine
@@ -165,6 +167,9 @@ async def measure(
 ) -> tuple[Stage, ...]:
     """Microseconds a message of every stage: the median of some passes with files of their own."""
     passes: list[_Watch] = []
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     for number in range(_PASSES):
         begin_ms = start_ms + number * 10_000
         load = packets(

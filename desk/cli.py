@@ -103,10 +103,10 @@ async def _until_signal(work: Coroutine[Any, Any, None], stopping: asyncio.Event
 
 
 def _serve(file: Path | None, *names: str, verbose: bool) -> None:
+    site_settings = chosen(file)  # first, because what follows takes a second to import
     from desk.compose import Part, run, site_of
     from desk.logs import log_to_stderr
 
-    site_settings = chosen(file)
     log_to_stderr(site_settings.log, verbose=verbose)
     parts = frozenset(map(Part, names)) or frozenset(Part)
 

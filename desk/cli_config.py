@@ -66,10 +66,11 @@ def check(
 
 def _findings(origin: Path | None, parts: list[str]) -> Sequence[Finding]:
     from desk.config_check import ok, run, wrong
-    from desk.config_check_site import checks_of, parts_of
 
     if faults := settings.faults(origin):
         return [wrong("settings", fault) for fault in faults]
+    from desk.config_check_site import checks_of, parts_of
+
     loaded = settings.load(origin)
     chosen = _parts(parts) or parts_of(loaded, tables=settings.tables(origin))
     read = ok("settings", f"{origin or 'defaults'}, for {', '.join(sorted(chosen))}; as user {_me()}")
