@@ -158,7 +158,7 @@ def _notes(measured: Measured) -> tuple[str, ...]:
     return (
         *memory,
         *latency,
-        f"Latency is at {ALARM_RATE} messages/s, the ledger looked at every {TICKET_LOOK_S * 1000:.0f} ms.",
+        f"Latency is at {ALARM_RATE:,} messages/s, the ledger looked at every {TICKET_LOOK_S * 1000:.0f} ms.",
         f"Unacknowledged at the broker in the end: {measured.left_over}.",
         f"The whole run, {measured.counts.published:,} messages, adds up: {_yes(measured.adds_up)}.",
     )

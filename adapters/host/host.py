@@ -141,10 +141,16 @@ class Host:
 
         Raises SettingsError: the broker refuses us for good, or the outbox is beyond use.
         """
-        publishing = asyncio.create_task(self._publisher.run(), name="publisher")
         hearing = asyncio.create_task(self._hear(), name="devices")
         stopping = asyncio.create_task(self._until_stopped(), name="stopping")
+        listening = asyncio.create_task(self._until_listening(), name="listening")
+        tasks = [hearing, stopping, listening]
         try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if hearing.done():  # a port that is not to be had, before anything is said to the broker
+                hearing.result()
+            publishing = asyncio.create_task(self._publisher.run(), name="publisher")
+            tasks.append(publishing)
             await asyncio.wait((publishing, hearing, stopping), return_when=asyncio.FIRST_COMPLETED)
             for task in (publishing, hearing):
                 if task.done():
@@ -155,7 +161,6 @@ class Host:
                 async with asyncio.timeout(self._publisher.pace.goodbye_s):
                     await self._outbox.settled.wait()
         finally:
-            tasks = (publishing, hearing, stopping)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -181,6 +186,10 @@ class Host:
             await asyncio.gather(*running, return_exceptions=True)
         self._ended.set()
         await self._stopping.wait()
+
+    async def _until_listening(self) -> None:
+        for one in self._gateways:
+            await one.listening.wait()
 
     async def _until_stopped(self) -> None:
         await self._stopping.wait()

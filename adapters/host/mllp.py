@@ -78,6 +78,8 @@ class Gateway:
     """Waits in real time before a further try to reach the outbox."""
     port: int = field(default=0, init=False)
     """Where it listens; 0 while it does not."""
+    listening: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Set once it listens for the first time."""
     _intake: Intake = field(init=False)
     _talks: dict[asyncio.Task[None], Talk] = field(default_factory=dict, init=False)
     _leaving: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -173,6 +175,7 @@ class Gateway:
                 where=f"{where}: host", found=f"{chosen.host!r}: {why}", expected="an address of this machine"
             ) from error
         self.port = server.sockets[0].getsockname()[1]
+        self.listening.set()
         return server
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
