@@ -39,4 +39,7 @@ def _read(module: ModuleType) -> ProtocolFile:
         adapter=module.adapter,
         examples=module.EXAMPLES,
         file_adapter=getattr(module, "file_adapter", None),
+        options=getattr(module, "OPTIONS", None),
+        tables=getattr(module, "TABLES", ()),
+        redactor=getattr(module, "redactor", None),
     )

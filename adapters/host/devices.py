@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random
 
-from adapters.contract import Adapter, Answer, Heard, Outcome, Refusal, Skipped
+from adapters.contract import UNTOLD, Adapter, Answer, Heard, Outcome, Refusal, Skipped
 from adapters.host.ear import Ear
 from adapters.host.lanes import Unsent
 from adapters.host.outbox import Outbox
@@ -79,15 +79,17 @@ class Device:
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     """Waits in real time before a further attempt."""
     _adapter: Adapter = field(init=False)
+    _port: Alias = field(init=False)
     _alias: Alias = field(init=False)
     _health: DeviceHealth = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with an adapter, and the port as the only name known."""
         self._adapter = self.make()
-        self._alias = Alias(
+        self._port = Alias(
             protocol=self.protocol, namespace="port", identifier=self.name, strength=Strength.WEAK
         )
+        self._alias = self._port
         self._health = DeviceHealth(self.name, self.transport.place, self.protocol)
 
     @property
@@ -203,7 +205,7 @@ class Device:
                 case Heard():
                     self._count(heard=1)
                     self._health = replace(self._health, last_heard_ms=now_ms)
-                    self._alias = outcome.alias
+                    self._alias = self._port if outcome.alias == UNTOLD else outcome.alias
                     said.extend(
                         self._message(body, at_ms=now_ms, device_time=outcome.device_time)
                         for body in (*self._changed(LinkState.ONLINE, ""), *outcome.bodies)

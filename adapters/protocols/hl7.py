@@ -15,7 +15,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from adapters.contract import Example, ProtocolInfo
+from adapters.contract import Example, ProtocolInfo, Way
 from adapters.hl7_adapter import Hl7Adapter
 from adapters.hl7_mllp import framed
 from telemetry.messages import (
@@ -42,6 +42,8 @@ INFO: Final = ProtocolInfo(
     title="HL7 v2 over MLLP (IHE PCD-01, PCD-04, PCD-10, PCD-15)",
     source="IHE Devices TF Rev 10.0 and its printed examples; no capture of a device",
     poll_s=60.0,
+    ways=(Way.GATEWAY,),
+    usual_port=2575,
 )
 
 

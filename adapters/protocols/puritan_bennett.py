@@ -25,7 +25,7 @@ from types import MappingProxyType
 from typing import Final
 
 from adapters.asking import Asking
-from adapters.contract import Answer, Example, Heard, Outcome, ProtocolInfo, Refusal, SerialLine
+from adapters.contract import Answer, Example, Heard, Outcome, ProtocolInfo, Refusal, SerialLine, Way
 from adapters.edges import Edge, Occurrences, Reading
 from adapters.framing import Frame
 from adapters.puritan_bennett_reports import PHILIPS, SNDA, SNDF, Layout, Report, frame_of, frames, report_of
@@ -53,6 +53,7 @@ INFO: Final = ProtocolInfo(
     title="Puritan Bennett 840/980 DCI (SNDF, SNDA)",
     source="field tables of MD PnP and OpenICE; a capture of an 840 (SNDF, 2023); all else by tables only",
     poll_s=30.0,
+    ways=(Way.SERIAL, Way.TCP),
     line=SerialLine(baud_rate=9600),
 )
 

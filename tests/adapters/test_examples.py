@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.contract import Answer, Example, Heard, ProtocolFile
+from adapters.contract import UNTOLD, Answer, Example, Heard, ProtocolFile
 from adapters.registry import find, protocols
 from telemetry.errors import SettingsError
 from tests.adapters.ventilators import bodies, hear, refusals
@@ -21,7 +21,7 @@ def check(file: ProtocolFile, example: Example, chunks: tuple[bytes, ...]) -> No
     said = hear(file.adapter(period_s=file.info.poll_s), chunks)
     assert bodies(said) == example.bodies
     heard = [one for one in said if isinstance(one, Heard)]
-    assert {one.alias for one in heard} == ({example.alias} if example.alias else set())
+    assert {one.alias for one in heard} == ({example.alias or UNTOLD, *example.others} if heard else set())
     assert (heard[-1].device_time if heard else None) == example.device_time
     assert tuple(one.data for one in said if isinstance(one, Answer)) == example.answers
     refused = refusals(said)
@@ -54,8 +54,10 @@ def test_trailing_bytes_take_nothing_away(file: ProtocolFile, example: Example) 
 def test_what_is_heard_says_where_its_frame_begins(file: ProtocolFile, example: Example) -> None:
     """A fresh adapter fed from a heard frame's offset on hears a frame at once."""
     said = hear(file.adapter(period_s=file.info.poll_s), (example.input,))
-    offsets = [one.offset for one in said if isinstance(one, Heard)]
-    assert offsets == sorted(set(offsets))
+    places = [(one.offset, one.unit) for one in said if isinstance(one, Heard)]
+    offsets = [offset for offset, _ in places]
+    assert len(set(places)) == len(places)
+    assert offsets == sorted(offsets)
     for offset in offsets:
         again = hear(file.adapter(period_s=file.info.poll_s), (example.input[offset:],))
         first = next(one for one in again if not isinstance(one, Answer))
