@@ -132,6 +132,21 @@ class MakeAdapter(Protocol):
         """An adapter whose device is polled (or speaks) every `period_s` seconds."""
 
 
+class Way(StrEnum):
+    """How a device can be reached."""
+
+    SERIAL = "serial"
+    TCP = "tcp"
+    UDP = "udp"
+    """We speak to a port of the device."""
+    LISTEN = "listen"
+    """The device sends datagrams to a port of ours, unasked."""
+    SDC = "sdc"
+    """IEEE 11073 SDC: discovery, TLS and SOAP by the library, its documents as bytes."""
+    GATEWAY = "gateway"
+    """Gateways connect to us: a `[[gateway]]`, not a `[[device]]`."""
+
+
 class Options(BaseModel):
     """What an operator may set of a protocol, in `[device.options]`; itself the maker of adapters set so.
 
@@ -139,6 +154,11 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @property
+    def way(self) -> Way | None:
+        """The only way that fits what is set; None: each that the protocol knows."""
+        return None
 
     def __call__(self, *, period_s: float) -> Adapter:
         """An adapter set so, as `MakeAdapter` says."""
@@ -161,21 +181,6 @@ class SerialLine:
     data_bits: int = 8
     parity: Parity = Parity.NONE
     stop_bits: int = 1
-
-
-class Way(StrEnum):
-    """How a device can be reached."""
-
-    SERIAL = "serial"
-    TCP = "tcp"
-    UDP = "udp"
-    """We speak to a port of the device."""
-    LISTEN = "listen"
-    """The device sends datagrams to a port of ours, unasked."""
-    SDC = "sdc"
-    """IEEE 11073 SDC: discovery, TLS and SOAP by the library, its documents as bytes."""
-    GATEWAY = "gateway"
-    """Gateways connect to us: a `[[gateway]]`, not a `[[device]]`."""
 
 
 class Evidence(StrEnum):
@@ -229,13 +234,17 @@ class ProtocolInfo:
     """TCP or UDP port that devices use unless set otherwise."""
     one_client: bool = False
     """The port serves one reader: a named person must confirm that no other system uses it."""
+    units: bool = False
+    """Several devices may speak behind one link: the only protocols whose `Heard.unit` is not empty."""
     models: tuple[Model, ...] = ()
     sends: tuple[str, ...] = ()
-    """Everything that is ever sent to the device, and why."""
+    """Everything that is ever sent to the device, and why; Markdown, as the next two."""
     bedside: str = ""
     """What people at the bedside see and hear when we fall silent: a crash, a cable pulled."""
     notes: tuple[str, ...] = ()
-    """Paragraphs of its page: what is told and what is not, how use is judged, what is dropped."""
+    """Paragraphs of its page: what is told and what is not, how use is judged, what is dropped.
+
+    One that begins with `### ` heads those behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,3 +281,5 @@ class ProtocolFile:
     tables: tuple[Table, ...] = ()
     redactor: MakeRedactor | None = None
     """None: its bytes are never recorded."""
+    about: str = ""
+    """What the file says of itself first: the layout of its bytes, and its rules."""

@@ -58,7 +58,7 @@ class Seen:
             self._marks.popitem(last=False)
 
 
-def _mark(message: hl7.Message, data: bytes) -> bytes:
+def mark_of(message: hl7.Message, data: bytes) -> bytes:
     """What a message and its repetition share; empty for one without MSH-10, which is never a repetition."""
     if not message.header.field(10):
         return b""
@@ -116,7 +116,7 @@ class Hl7Adapter:
     def _message(self, cut: Framed) -> Iterator[Outcome]:
         try:
             message = hl7.read(cut.data, encoding=self._sender.encoding)
-            mark = _mark(message, cut.data)
+            mark = mark_of(message, cut.data)
             said = tuple(self._hear(message, mark, cut.offset))
         except MessageError as error:
             yield Refusal(cut.offset, error.reason)

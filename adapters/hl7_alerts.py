@@ -7,7 +7,8 @@ then is that OBR-3, in every other phase. An end without a known start is told a
 Rule 3: physiological alerts, and those whose type is not told, say nothing but their code: no value, no
 source, no free text. Technical and advisory ones carry the phrase of their event, unless it shares a word
 with a segment about a person or a figure with a measurement; free text (MDC_ATTR_ALERT_TEXT) is never read.
-Rule 4: tpoint is a moment: its start and end are told together. start_only has no end to be told.
+Rule 4: an alert embedded in a report is told by its own row alone; `adapters.hl7_standing` compares them.
+Rule 5: tpoint is a moment: its start and end are told together. start_only has no end to be told.
 
 IHE Devices TF Rev 10.0, TF-2 3.4 and appendix B (PCD-04).
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from adapters.hl7 import Message
 from adapters.hl7_codes import EVENT_NUMBERS, Fact, Term, term
@@ -31,8 +32,12 @@ _LONGEST_KEY: Final = 128
 _OUR_SEGMENTS: Final = frozenset({"OBR", "OBX"})
 _WORDS: Final = re.compile(r"\w{3,}")
 _FIGURES: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-_MEASURED: Final = frozenset({"NM", "SN"})
-_CODE: Final = re.compile(r"[A-Za-z0-9_.:+/-]{1,64}")
+MEASURED: Final = frozenset({"NM", "SN"})
+_CHANNEL: Final = 3
+"""Parts of OBX-4 that tell the channel; behind them rows are numbered as they come."""
+_PLACE: Final = re.compile(r"[0-9]{1,5}(\.[0-9]{1,5}){0,6}")
+_NO_RESULT: Final = frozenset({"W", "D", "I"})
+CODE: Final = re.compile(r"[A-Za-z0-9_.:+/-]{1,64}")
 
 _ONSETS: Final[Mapping[str, Phase]] = MappingProxyType({
     "start": Phase.START,
@@ -88,25 +93,65 @@ def alarms(report: Report) -> tuple[Alarm, ...]:
         return ()
     word = _word(report, Fact.PHASE)
     state = _word(report, Fact.STATE)
-    flags = tuple(_flags(report, event_row))
-    kind = next((_KINDS[flag] for flag in flags if flag in _KINDS), AlarmKind.UNKNOWN)
-    number = EVENT_NUMBERS.get(event.reference_id, event.number)
-    mistyped = f"code {event.number}" if event.number not in {0, number} else ""
+    what = _what(report.message, event_row, event, tuple(_flags(report, event_row)))
     phase = _phase(word, state)
     alarm = Alarm(
         key=_key(report, is_onset=word in _ONSETS),
-        code=_code(event, number),
-        reference_id=event.reference_id,
-        text=_text(report.message, event_row, event, kind),
-        alarm_kind=kind,
-        priority=next((_PRIORITIES[flag] for flag in flags if flag in _PRIORITIES), Priority.UNKNOWN),
+        code=what.code,
+        reference_id=what.reference_id,
+        text=what.text,
+        alarm_kind=what.kind,
+        priority=what.priority,
         phase=phase,
         condition=_condition(phase, state),
-        raw=" ".join(filter(None, (*_known_words(report, word, state), mistyped)))[:64],
+        raw=" ".join(filter(None, (*_known_words(report, word, state), what.mistyped)))[:64],
     )
     if word == "tpoint":
         return alarm, alarm.model_copy(update={"phase": Phase.END, "condition": Condition.INACTIVE})
     return (alarm,)
+
+
+class What(NamedTuple):
+    """An event as an alert tells it, whichever its phase."""
+
+    code: str
+    reference_id: str
+    text: str
+    kind: AlarmKind
+    priority: Priority
+    mistyped: str
+    """The number that was told, where the reference id has another one."""
+
+
+def embedded(report: Report) -> dict[str, What]:
+    """The alerts that a report says stand (MDC_ATTR_AL_COND), by code and channel; the priority and type of
+
+    each in its own OBX-8. One without a code that can be told has `untold` for it.
+    """
+    message = report.message
+    found: dict[str, What] = {}
+    for row in report.rows:
+        if row.term.fact is Fact.EMBEDDED and row.value and row.segment.field(11) not in _NO_RESULT:
+            event = term(message, row.value)
+            if not (event.number or event.reference_id or CODE.fullmatch(event.told)):
+                event = event._replace(told="untold")
+            what = _what(message, row, event, tuple(_own_flags(message, row)))
+            place = ".".join(row.path[:_CHANNEL])
+            found[f"{what.code}@{place if _PLACE.fullmatch(place) else 'elsewhere'}"] = what
+    return found
+
+
+def _what(message: Message, row: Row, event: Term, flags: tuple[str, ...]) -> What:
+    kind = next((_KINDS[flag] for flag in flags if flag in _KINDS), AlarmKind.UNKNOWN)
+    number = EVENT_NUMBERS.get(event.reference_id, event.number)
+    return What(
+        code=_code(event, number),
+        reference_id=event.reference_id,
+        text=_text(message, row, event, kind),
+        kind=kind,
+        priority=next((_PRIORITIES[flag] for flag in flags if flag in _PRIORITIES), Priority.UNKNOWN),
+        mistyped=f"code {event.number}" if event.number not in {0, number} else "",
+    )
 
 
 def _event_row(report: Report) -> Row:
@@ -128,7 +173,7 @@ def _event(message: Message, row: Row) -> Term:
 
 def _code(event: Term, number: int) -> str:
     code = str(number) if number else event.reference_id or event.told
-    if not _CODE.fullmatch(code):
+    if not CODE.fullmatch(code):
         raise MessageError("event without a code")
     return code
 
@@ -162,8 +207,13 @@ def _flags(report: Report, event_row: Row) -> Iterator[str]:
     for row in report.rows:
         if row.term.fact in {Fact.PRIORITY, Fact.TYPE}:
             yield from (part.strip().upper() for part in report.message.components(row.value))
-    flags = report.message.repetitions(event_row.segment.field(8))
-    yield from (report.message.components(flag)[0].strip().upper() for flag in flags)
+    yield from _own_flags(report.message, event_row)
+
+
+def _own_flags(message: Message, row: Row) -> Iterator[str]:
+    """The repetitions of OBX-8."""
+    flags = message.repetitions(row.segment.field(8))
+    yield from (message.components(flag)[0].strip().upper() for flag in flags)
 
 
 def _known_words(report: Report, phase: str, state: str) -> Iterator[str]:
@@ -209,6 +259,17 @@ def _may_tell_of_a_person(message: Message, phrase: str) -> bool:
         return True
     figures = set(_FIGURES.findall(phrase))
     measured = (
-        (row.field(5) for row in message.segments("OBX") if row.field(2) in _MEASURED) if figures else ()
+        (row.field(5) for row in message.segments("OBX") if row.field(2) in MEASURED) if figures else ()
     )
     return any(figure in figures for value in measured for figure in _FIGURES.findall(value))
+
+
+def facet_rows() -> tuple[tuple[str, str, str], ...]:
+    """Every word of the facets of an alert, and what it becomes."""
+    return (
+        *(("type", word, kind.value) for word, kind in _KINDS.items()),
+        *(("priority", word, priority.value) for word, priority in _PRIORITIES.items()),
+        *(("phase", word, phase.value) for word, phase in (*_ONSETS.items(), *_LATER.items())),
+        *(("state", word, condition.value) for word, condition in _CONDITIONS.items()),
+        *(("inactivation state", word, "told in raw") for word in sorted(_SIGNALS)),
+    )

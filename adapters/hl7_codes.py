@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 
 from adapters.hl7 import Message
 
-_REFERENCE_ID: Final = re.compile(r"MDCX?_[A-Za-z0-9_]{1,59}")
+_REFERENCE_ID: Final = re.compile(r"MDCX?_[A-Za-z0-9_]{1,59}|[A-Z][A-Z0-9]{1,11}_EVT_[A-Z0-9_]{1,45}")
+"""Of the nomenclature and its extensions, or an event by the name that its maker gives it."""
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 _LEAST_IMPOSSIBLE: Final = 2**32
 _LONGEST_REMEMBERED: Final = 256
@@ -55,6 +56,8 @@ class Fact(StrEnum):
     MINUTE_VOLUME = "minute volume"
     EVENT = "event"
     """An event whose code stands in OBX-5."""
+    EMBEDDED = "alert that stands"
+    """An alert in a report, whose event stands in OBX-5."""
     SOURCE = "source"
     PHASE = "phase"
     STATE = "state"
@@ -93,6 +96,7 @@ _TERMS: Final = (
     (192527, "MDC_VOL_AWAY_MINUTE_EXP", Fact.MINUTE_VOLUME),
     (196616, "MDC_EVT_ALARM", Fact.EVENT),
     (68487, "MDC_ATTR_EVT_COND", Fact.EVENT),
+    (68012, "MDC_ATTR_AL_COND", Fact.EMBEDDED),
     (68480, "MDC_ATTR_ALERT_SOURCE", Fact.SOURCE),
     (68481, "MDC_ATTR_EVENT_PHASE", Fact.PHASE),
     (68482, "MDC_ATTR_ALARM_STATE", Fact.STATE),
@@ -155,6 +159,15 @@ EVENT_NUMBERS: Final[Mapping[str, int]] = MappingProxyType({
     "MDC_EVT_PUMP_DELIV_START": 197288,
     "MDC_EVT_PUMP_DELIV_COMP": 197292,
     "MDC_EVT_VOL_INFUS_NEAR_COMP": 197334,
+    "MDC_EVT_STAT_AL_OFF": 202752,
+    "MDC_EVT_STAT_AL_ON": 202754,
+    "MDC_EVT_STAT_BATT_CHARGING": 202758,
+    "MDC_EVT_STAT_STANDBY_MODE": 202774,
+    "MDC_EVT_STAT_AL_SILENCE": 202822,
+    "MDC_EVT_ADVIS_CHK": 203266,
+    "MDC_EVT_ADVIS_SETTINGS_CHK": 203276,
+    "MDC_EVT_ADVIS_BATT_REPLACE": 203286,
+    "MDC_EVT_ADVIS_VENT_AIR_SUPP_CHK": 203336,
     "MDC_EVT_ACTIVE": 196614,
 })  # fmt: skip
 """Events whose number the framework prints; where a message tells another, the reference id is believed."""
@@ -204,8 +217,9 @@ def _term(told: tuple[str, ...]) -> Term:
     if not reference_id and _REFERENCE_ID.fullmatch(code):
         reference_id = code
     number = int(code) if _NUMBER.fullmatch(code) else 0
-    number = number if number < _LEAST_IMPOSSIBLE else 0
-    is_event = reference_id.startswith(("MDC_EVT_", "MDCX_EVT_")) if reference_id else number in EVENTS
+    is_makers_own = reference_id and not reference_id.startswith(("MDC_", "MDCX_"))
+    number = 0 if is_makers_own or number >= _LEAST_IMPOSSIBLE else number
+    is_event = "_EVT_" in reference_id if reference_id else number in EVENTS
     return Term(number, reference_id, "", _fact(number, reference_id), is_event)
 
 
@@ -213,3 +227,8 @@ def _fact(number: int, reference_id: str) -> Fact | None:
     if reference_id:
         return FACTS.get(reference_id) or _NAMELESS.get(number)
     return _FACTS_BY_NUMBER.get(number)
+
+
+def term_rows() -> tuple[tuple[str, str, str], ...]:
+    """Every term that is read: its number, its reference id, and what it tells."""
+    return tuple((str(number or ""), refid, fact.value) for number, refid, fact in _TERMS)

@@ -4,23 +4,26 @@ Rule 1: an identity is told when a device is first heard and when it changes; wh
 out of it stays as another told it.
 Rule 2: a periodic report always tells a state, *unknown* without evidence; an alert never does, nor does a
 report about the management of a device (PCD-15) or an event (PCD-10) without evidence.
+Rule 3: alerts that stand are compared over the periodic reports of a device.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from adapters.contract import Heard, Refusal, Skipped
 from adapters.hl7 import Message
-from adapters.hl7_alerts import alarms, is_alert
+from adapters.hl7_alerts import What, alarms, embedded, is_alert
 from adapters.hl7_codes import MANAGEMENT, term
 from adapters.hl7_facts import Names, facts_of
 from adapters.hl7_reports import Report, reports
+from adapters.hl7_standing import Standing
 from telemetry.errors import MessageError
-from telemetry.messages import Alias, Body, Identity, LinkState, Metrics, OperatingState, Status, Usage
+from telemetry.messages import Alarm, Alias, Body, Identity, LinkState, Metrics, OperatingState, Status, Usage
 
 MOST_DEVICES: Final = 5_000
 """Devices remembered behind one sender; the one heard longest ago makes room."""
@@ -32,6 +35,18 @@ _MANAGEMENT_PROFILES: Final = ("1.3.6.1.4.1.19376.1.6.1.15.", "1.3.6.1.4.1.19376
 class _Known:
     names: Names | None = None
     is_gone: bool = False
+    is_first: bool = True
+    """Whether no periodic report has been heard."""
+    standing: Standing | None = None
+    """None while its reports have never told an alert."""
+
+    def edges(self, told: Mapping[str, What], *, stamp: str) -> Iterator[Alarm]:
+        """What a periodic report says of alerts that stand."""
+        first, self.is_first = self.is_first, False
+        if told and self.standing is None:
+            self.standing = Standing()
+        if self.standing is not None:
+            yield from self.standing.compare(told, first=first, stamp=stamp)
 
 
 class Devices:
@@ -81,6 +96,8 @@ class Devices:
             bodies.append(Usage(state=state, period_s=self._period_s, meters=facts.meters))
         if facts.metrics:
             bodies.append(Metrics(values=facts.metrics))
+        if is_periodic:
+            bodies += known.edges(embedded(report), stamp=_stamp(report, alias))
         return tuple(bodies)
 
     def _remembered(self, alias: Alias) -> _Known:
@@ -108,6 +125,13 @@ def _link(*, is_gone: bool) -> Status:
     if is_gone:
         return Status(link=LinkState.MUTE, reason="its gateway says that it has lost the device")
     return Status(link=LinkState.ONLINE)
+
+
+def _stamp(report: Report, alias: Alias) -> str:
+    """A word that no other report of any device has."""
+    time = report.time
+    device = hashlib.sha256(f"{alias.namespace}/{alias.identifier}".encode()).hexdigest()[:8]
+    return f"{device}.{time.clock:%Y%m%dT%H%M%S}" if time else f"{device}.no-clock"
 
 
 def _is_management(report: Report) -> bool:

@@ -30,7 +30,7 @@ from telemetry.messages import (
 MOST_HOURS: Final = 10_000_000
 _LONGEST: Final = 200
 _MODEL: Final = re.compile(r'manufacturer="?([^"=]*?)"?[ ,;]*model="?([^"=]*?)"?', re.IGNORECASE)
-_NO_RESULT: Final = frozenset({"W", "D", "I"})
+NO_RESULT: Final = frozenset({"W", "D", "I"})
 
 _MINUTES: Final = MappingProxyType({
     "264352": 1.0, "MDC_DIM_MIN": 1.0, "min": 1.0, "MDC_DIM_HR": 60.0, "h": 60.0,
@@ -119,7 +119,7 @@ class Facts(NamedTuple):
 
 def facts_of(report: Report, *, period_s: float) -> Facts:
     """Everything that a report may tell. `period_s`: how often the device reports."""
-    rows = [row for row in report.rows if row.term.fact and row.segment.field(11) not in _NO_RESULT]
+    rows = [row for row in report.rows if row.term.fact and row.segment.field(11) not in NO_RESULT]
     connections = {
         word for row in rows if row.term.fact is Fact.CONNECTION for word in row.words(report.message)
     }
@@ -191,3 +191,13 @@ def _meters(report: Report, rows: Iterable[Row]) -> Iterator[MeterReading]:
             if meter not in done and value is not None and 0 <= value <= MOST_HOURS:
                 done.add(meter)
                 yield MeterReading(meter=meter, provenance=Provenance.REPORTED, value=value)
+
+
+def figure_rows() -> tuple[tuple[str, str, str], ...]:
+    """What rows with figures become, in which units; and what the words of a power source become."""
+    metrics = ((fact, quantity.value, units) for fact, (quantity, units, _, _) in _QUANTITIES.items())
+    meters = ((fact, f"{meter.value}, reported", units) for fact, (meter, units) in _METERS.items())
+    words = ((word, f"{Quantity.ON_MAINS_BOOL.value} {value:g}", "") for word, value in _POWERED.items())
+    figures = ((fact.value, told, ", ".join(units)) for fact, told, units in (*metrics, *meters))
+    gone = ((word, "status mute, until it operates again", "") for word in sorted(_GONE))
+    return (*figures, *words, *gone)

@@ -4,8 +4,9 @@
 
 Rule 1: rows under one OBR whose OBX-4 begins with the same number are one device; rows with another form of
 OBX-4 are one device together.
-Rule 2: a device is OBX-18 of the row nearest to its MDS, or else its system id, or else (weak) its bed label.
-MSH-3 is the gateway: it serves as namespace where the device tells none, and never as a device.
+Rule 2: a device is OBX-18 (or PRT, `adapters.hl7_equipment`) of the row nearest to its MDS, or else its
+system id, or else (weak) its bed label. MSH-3 is the gateway: it serves as namespace where the device tells
+none, and never as a device.
 Rule 3: a time that is not told comes from the row's ancestors, then OBR-7, then MSH-7; so does a zone.
 
 IHE Devices TF Rev 10.0, TF-2 appendix B.8 (OBX-4, OBX-14, OBX-18).
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
-from adapters import hl7_time
+from adapters import hl7_equipment, hl7_time
 from adapters.hl7 import Message, Segment
 from adapters.hl7_codes import Fact, Term, term
 from adapters.hl7_time import Moment
@@ -132,7 +133,7 @@ def reports(message: Message) -> Iterator[Report]:
     """One report for each device under each OBR, in order. Raises MessageError for rows beyond all limits."""
     obr = Segment(("OBR",))
     rows: dict[str, list[Row]] = {}
-    for segment in message.segments("OBR", "OBX"):
+    for segment in hl7_equipment.rows(message):
         parts = segment.parts
         if parts[0] == "OBR":
             yield from _parted(message, obr, rows)

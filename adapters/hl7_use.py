@@ -87,3 +87,8 @@ def _is_fresh(report: Report, row: Row, period_s: float) -> bool:
     if observed is None or sent is None:
         return False
     return abs(hl7_time.seconds_between(observed, sent)) <= FRESH_PERIODS * period_s
+
+
+def state_rows() -> tuple[tuple[str, str], ...]:
+    """Every word that is evidence of use, and the state that it tells."""
+    return tuple((word, state.value) for word, state in _STATES.items())

@@ -12,6 +12,7 @@
 Rule 1: header, STX, ETX, bytes, fields and the width of each field must agree, or the report is refused.
 Rule 2: where the four further bytes of 1229 stand is told by no document, and no capture of it is known: its
 fields are told apart by their commas, and none may be narrower than in the report of 1225.
+Rule 3: other makers answer in the same frame; whoever reads theirs brings their layouts.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from adapters.framing import HeadedFrames
 
 MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_WORDS: Final = (b"MISCF,", b"MISCA,")
-_TRAILER: Final = b"\x03\r"
+_WORD_BYTES: Final = 6
+"""By so many bytes a report is found in a stream."""
 _FIRST: Final = 5
 """Number of the first field behind STX, as the tables count."""
 _CONTROL: Final = re.compile(rb"[^ -~]")
@@ -49,6 +51,10 @@ class Layout:
     """Field of the date; the time is field 5."""
     spare: int = 0
     """Bytes that the body has beyond its fields' widths, at places that no document tells."""
+    trailer: bytes = b"\x03\r"
+    """What follows the last field's comma."""
+    loose: bool = False
+    """Whether only the sum of the widths is known: the fields are told apart by their commas alone."""
 
     @property
     def fields(self) -> range:
@@ -63,7 +69,7 @@ class Layout:
     @property
     def size(self) -> int:
         """Bytes of the whole report."""
-        return len(self.header) + self.body + len(_TRAILER)
+        return len(self.header) + self.body + len(self.trailer)
 
 
 def _widths(last: int, wide: Mapping[int, int]) -> tuple[int, ...]:
@@ -75,7 +81,6 @@ SNDF: Final = Layout(b"SNDF", b"MISCF,1225,169 ,\x02", _SNDF_WIDTHS, date=7)
 PHILIPS: Final = Layout(b"SNDF", b"MISCF,1229,169 ,\x02", _SNDF_WIDTHS, date=7, spare=4)
 SNDA: Final = Layout(b"SNDA", b"MISCA,706,97,\x02", _widths(101, {6: 18, 8: 12, 62: 12, 100: 9}), date=8)
 LAYOUTS: Final = (SNDF, PHILIPS, SNDA)
-_SHORTEST: Final = min(layout.size for layout in LAYOUTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +105,10 @@ class Report:
             return None
 
 
-def report_of(frame: bytes) -> Report:
-    """Reads a sound frame."""
-    (layout,) = _layouts(frame)
-    texts = frame[len(layout.header) : -len(_TRAILER)].decode("ascii").split(",")
+def report_of(frame: bytes, *, layouts: tuple[Layout, ...] = LAYOUTS) -> Report:
+    """Reads a sound frame of one of these layouts."""
+    (layout,) = _begun(frame, layouts)
+    texts = frame[len(layout.header) : -len(layout.trailer)].decode("ascii").split(",")
     fields = {field: text.strip(" ") for field, text in zip(layout.fields, texts[:-1], strict=True)}
     return Report(layout, MappingProxyType(fields))
 
@@ -122,30 +127,34 @@ def frame_of(fields: Mapping[int, str], *, layout: Layout = SNDF) -> bytes:
         if len(text) > width or "," in text:
             raise ValueError(f"field {field} holds {width} bytes without comma, not {text!r}")
         parts.append(f"{text:<{width}}")
-    return layout.header + (",".join(parts) + " " * layout.spare + ",").encode("ascii") + _TRAILER
+    return layout.header + (",".join(parts) + " " * layout.spare + ",").encode("ascii") + layout.trailer
 
 
-def frames() -> HeadedFrames:
-    """The framing of one stream of reports, of any layout."""
-    return HeadedFrames(*_WORDS, size=_size, fault=_fault)
+def frames(layouts: tuple[Layout, ...] = LAYOUTS) -> HeadedFrames:
+    """The framing of one stream of reports of any of these layouts."""
+    words = dict.fromkeys(layout.header[:_WORD_BYTES] for layout in layouts)
+    return HeadedFrames(*words, size=partial(_size, layouts=layouts), fault=partial(_fault, layouts=layouts))
 
 
-def _layouts(data: bytes | bytearray) -> tuple[Layout, ...]:
-    """The layouts whose header begins as the data does, or with which the data begins."""
-    return tuple(layout for layout in LAYOUTS if layout.header.startswith(data[: len(layout.header)]))
+def _begun(data: bytes | bytearray, layouts: tuple[Layout, ...]) -> tuple[Layout, ...]:
+    """The layouts whose header begins as the data does, or the longest with which the data begins."""
+    found = [layout for layout in layouts if layout.header.startswith(data[: len(layout.header)])]
+    longest = max((len(layout.header) for layout in found), default=0)
+    return tuple(layout for layout in found if len(layout.header) == longest or len(data) < longest)
 
 
-def _size(data: bytearray) -> int:
-    layouts = _layouts(data)
-    return layouts[0].size if len(layouts) == 1 else _SHORTEST
+def _size(data: bytearray, *, layouts: tuple[Layout, ...]) -> int:
+    begun = _begun(data, layouts)
+    return begun[0].size if len(begun) == 1 else min(layout.size for layout in layouts)
 
 
-def _fault(data: bytearray) -> str | None:
-    layouts = _layouts(data)
-    if not layouts:
-        return "header is none of MISCF,1225,169 and MISCF,1229,169 and MISCA,706,97"
-    layout = layouts[0]
-    if len(layouts) > 1 or len(data) < len(layout.header):
+def _fault(data: bytearray, *, layouts: tuple[Layout, ...]) -> str | None:
+    begun = _begun(data, layouts)
+    if not begun:
+        known = dict.fromkeys(layout.header.rstrip(b" ,\x02").decode() for layout in layouts)
+        return f"header is none of {' and '.join(known)}"
+    layout = begun[0]
+    if len(begun) > 1 or len(data) < len(layout.header):
         return None
     start, end = len(layout.header), len(layout.header) + layout.body
     control = _CONTROL.search(data, start, end)
@@ -154,7 +163,7 @@ def _fault(data: bytearray) -> str | None:
         if data[control.start()] == 0x03:
             return f"body of {length} bytes instead of {layout.body}"
         return f"byte {data[control.start()]:02x} after {length} bytes of the body"
-    if not _TRAILER.startswith(data[end : end + len(_TRAILER)]):
+    if not layout.trailer.startswith(data[end : end + len(layout.trailer)]):
         return f"no ETX and CR after {layout.body} bytes of the body"
     return None if len(data) < layout.size else _misfit(layout, bytes(data[start:end]))
 
@@ -165,6 +174,6 @@ def _misfit(layout: Layout, body: bytes) -> str | None:
     if len(fields) != len(layout.widths):
         return f"{len(fields)} fields instead of {len(layout.widths)}"
     for field, width, text in zip(layout.fields, layout.widths, fields, strict=True):
-        if len(text) < width or (len(text) > width and not layout.spare):
+        if not layout.loose and (len(text) < width or (len(text) > width and not layout.spare)):
             return f"field {field} is not as wide as it must be"
     return "bytes behind the last field" if rest.strip(b" ") else None

@@ -42,4 +42,5 @@ def _read(module: ModuleType) -> ProtocolFile:
         options=getattr(module, "OPTIONS", None),
         tables=getattr(module, "TABLES", ()),
         redactor=getattr(module, "redactor", None),
+        about=module.__doc__ or "",
     )

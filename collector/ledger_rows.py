@@ -4,28 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Executable, Select, Table, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from collector.ledger_tables import (
     ALIASES,
+    ASSET_METERS,
     ASSETS,
+    DEVICE_DAYS,
     DEVICES,
+    PORTS,
     PUBLISHERS,
     RULE_STATES,
     RULES,
     TICKET_EVENTS,
     TICKETS,
 )
-from rules.inputs import ActiveRule, RegisteredAsset
-from rules.state import Changes, Engineering, Publisher, RuleState, State, kept_from_ms, read_device
+from rules.assets import Asset
+from rules.inputs import ActiveRule
+from rules.state import (
+    Changes,
+    Engineering,
+    Port,
+    Publisher,
+    RuleState,
+    State,
+    kept_from_ms,
+    read_device,
+    read_meter,
+    write_meter,
+)
 from rules.tickets import Ticket, TicketEvent
 from rules.words import FINAL_STATES
-from telemetry.messages import LinkState
+from telemetry.messages import LinkState, MeterName
 
 Row = Mapping[str, object]
+_AT_ONCE: Final = 500
+"""Names in one statement: databases bound them."""
 
 
 def _put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -60,28 +77,45 @@ def _ticket_row(ticket: Ticket) -> Row:
     }
 
 
-def _write_registry(connection: Connection, assets: Sequence[RegisteredAsset]) -> None:
-    connection.execute(delete(ALIASES))
-    connection.execute(delete(ASSETS))
+_ALIAS: Final = ("protocol", "namespace", "identifier")
+
+
+def _write_registry(connection: Connection, changes: Changes) -> None:
+    names = [*changes.gone, *(asset.id for asset in changes.assets)]
+    for some in (names[at : at + _AT_ONCE] for at in range(0, len(names), _AT_ONCE)):
+        connection.execute(delete(ALIASES).where(ALIASES.c.asset.in_(some)))
+    for asset in changes.gone:
+        connection.execute(delete(ASSET_METERS).where(ASSET_METERS.c.asset == asset))
+        connection.execute(delete(ASSETS).where(ASSETS.c.id == asset))
     _put(
         connection,
         ASSETS,
-        [{"id": asset.id, "ward": asset.ward, "document": asset.model_dump_json()} for asset in assets],
-    )
-    _put(
-        connection,
-        ALIASES,
         [
-            {
-                "protocol": alias.protocol,
-                "namespace": alias.namespace,
-                "identifier": alias.identifier,
-                "asset": asset.id,
-            }
-            for asset in assets
-            for alias in asset.aliases
+            {"id": asset.id, "ward": asset.ward, "document": asset.model_dump_json()}
+            for asset in changes.assets
         ],
     )
+    _put(connection, ALIASES, [row for asset in changes.assets for row in _alias_rows(asset)])
+    _put(
+        connection,
+        ASSET_METERS,
+        [
+            {"asset": asset, "meter": name, "document": write_meter(meter)}
+            for asset, name, meter in changes.meters
+        ],
+    )
+
+
+def _alias_rows(asset: Asset) -> Sequence[Row]:
+    return [
+        {
+            "protocol": alias.protocol,
+            "namespace": alias.namespace,
+            "identifier": alias.identifier,
+            "asset": asset.id,
+        }
+        for alias in asset.aliases
+    ]
 
 
 def write_changes(connection: Connection, changes: Changes) -> None:
@@ -89,8 +123,7 @@ def write_changes(connection: Connection, changes: Changes) -> None:
 
     To write the same twice is to write it once.
     """
-    if changes.assets is not None:
-        _write_registry(connection, changes.assets)
+    _write_registry(connection, changes)
     if changes.rules is not None:
         connection.execute(delete(RULES))
         _put(
@@ -110,11 +143,33 @@ def write_changes(connection: Connection, changes: Changes) -> None:
         DEVICES,
         [
             {
-                **dict(zip(("protocol", "namespace", "identifier"), device.key, strict=True)),
+                **dict(zip(_ALIAS, device.key, strict=True)),
                 "asset": device.asset,
                 "document": device.document,
             }
             for device in changes.devices
+        ],
+    )
+    _put(
+        connection,
+        DEVICE_DAYS,
+        [
+            {**dict(zip(_ALIAS, device.key, strict=True)), "document": device.days}
+            for device in changes.devices
+            if device.days is not None
+        ],
+    )
+    _put(
+        connection,
+        PORTS,
+        [
+            {
+                "publisher": name[0],
+                "device": name[1],
+                **dict(zip(_ALIAS, port.key, strict=True)),
+                "since_ms": port.since_ms,
+            }
+            for name, port in changes.ports
         ],
     )
     _put(
@@ -152,13 +207,23 @@ def read_state(connection: Connection, engineering: Engineering) -> State:
     """The engine's memory as last written; tickets that ended too long ago to matter stay in the file."""
     state = State(engineering=engineering)
     for row in connection.execute(_in_order(ASSETS)):
-        asset = RegisteredAsset.model_validate_json(row.document)
+        asset = Asset.model_validate_json(row.document)
         state.assets[asset.id] = asset
+    for row in connection.execute(_in_order(ASSET_METERS)):
+        state.meters[row.asset, MeterName(row.meter)] = read_meter(row.document)
     for row in connection.execute(_in_order(RULES)):
         active = ActiveRule.model_validate_json(row.document)
         state.rules[active.rule.id] = active
+    days = {
+        (row.protocol, row.namespace, row.identifier): row.document
+        for row in connection.execute(select(DEVICE_DAYS))
+    }
     for row in connection.execute(_in_order(DEVICES)):
-        state.devices[row.protocol, row.namespace, row.identifier] = read_device(row.document)
+        key = (row.protocol, row.namespace, row.identifier)
+        state.devices[key] = read_device(row.document, days.get(key, ""))
+    for row in connection.execute(_in_order(PORTS)):
+        key = (row.protocol, row.namespace, row.identifier)
+        state.ports[row.publisher, row.device] = Port(key, row.since_ms)
     for row in connection.execute(_in_order(PUBLISHERS)):
         state.publishers[row.name] = Publisher(row.name, LinkState(row.link), row.connection, row.at_ms)
     for row in connection.execute(_in_order(RULE_STATES)):

@@ -84,6 +84,16 @@ ALIASES: Final = Table(
     Column("asset", Words(64), ForeignKey("assets.id"), nullable=False),
     PrimaryKeyConstraint("protocol", "namespace", "identifier"),
 )
+"""Who holds an alias until further notice; its history stands in the documents of assets."""
+ASSET_METERS: Final = Table(
+    "asset_meters",
+    METADATA,
+    Column("asset", Words(64), nullable=False),
+    Column("meter", Words(32), nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("asset", "meter"),
+)
+"""What meters of assets were last written down to be, with every adjustment before."""
 RULES: Final = Table(
     "rules",
     METADATA,
@@ -102,6 +112,28 @@ DEVICES: Final = Table(
     PrimaryKeyConstraint("protocol", "namespace", "identifier"),
 )
 """Without an asset a device is unclaimed."""
+DEVICE_DAYS: Final = Table(
+    "device_days",
+    METADATA,
+    Column("protocol", Words(64), nullable=False),
+    Column("namespace", Words(64), nullable=False),
+    Column("identifier", Words(64), nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("protocol", "namespace", "identifier"),
+)
+"""What devices had counted at past midnights, beside them because it is written once a day."""
+PORTS: Final = Table(
+    "ports",
+    METADATA,
+    Column("publisher", Words(64), nullable=False),
+    Column("device", Words(64), nullable=False),
+    Column("protocol", Words(64), nullable=False),
+    Column("namespace", Words(64), nullable=False),
+    Column("identifier", Words(64), nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("publisher", "device"),
+)
+"""The strong alias that speaks at each topic."""
 PUBLISHERS: Final = Table(
     "publishers",
     METADATA,

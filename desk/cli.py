@@ -12,6 +12,7 @@ import json
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -19,11 +20,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from adapters import decode as decoding
-from adapters import registry
 from collector.journal_file import lock
 from desk import settings
+from desk.cli_adapters import adapters
+from desk.cli_assets import assets
 from desk.cli_config import config
 from desk.cli_dead import dead
+from desk.cli_record import record
 from desk.cli_usage import usage
 from desk.clock import system_clock
 from desk.options import Json, SettingsFile, chosen, chosen_file
@@ -32,7 +35,9 @@ from telemetry.errors import HourmeterError, MessageError, SettingsError, Unavai
 from telemetry.times import iso
 
 if TYPE_CHECKING:
+    from adapters.host.host import HostHealth
     from collector.accounting import Accounting
+    from desk.compose import Site
     from rules.overview import MeterRow
 
 app = typer.Typer(
@@ -48,8 +53,11 @@ app.add_typer(tickets, name="tickets")
 app.add_typer(rules, name="rules")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(dead, name="dead")
+app.add_typer(adapters, name="adapters")
+app.add_typer(assets, name="assets")
 app.add_typer(config, name="config")
 app.command("usage")(usage)
+app.command("record")(record)
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more than warnings.")]
 
@@ -102,7 +110,7 @@ async def _until_signal(work: Coroutine[Any, Any, None], stopping: asyncio.Event
         return
 
 
-def _serve(file: Path | None, *names: str, verbose: bool) -> None:
+def _serve(file: Path | None, *names: str, verbose: bool, watch: bool = False) -> None:
     site_settings = chosen(file)  # first, because what follows takes a second to import
     from desk.compose import Part, run, site_of
     from desk.logs import log_to_stderr
@@ -113,13 +121,23 @@ def _serve(file: Path | None, *names: str, verbose: bool) -> None:
     async def work() -> str:
         site = site_of(site_settings, system_clock(), parts)
         try:
-            await _until_signal(run(site, parts), site.stopping)
+            async with _watching(site) if watch else nullcontext():
+                await _until_signal(run(site, parts), site.stopping)
         except SettingsError as error:
             raise _named(error, file) from error
         return site.not_acknowledging
 
     if trouble := asyncio.run(work()):
         raise Unavailable("stopped while nothing was acknowledged", why=trouble)
+
+
+def _watching(site: Site) -> AbstractAsyncContextManager[None]:
+    from desk.watch import watching
+
+    def look() -> HostHealth | None:
+        return None if site.adapters is None else site.adapters.health
+
+    return watching(look, name=site.settings.host.publisher or "local", now_ms=site.clock.now_ms)
 
 
 @app.command("run")
@@ -147,9 +165,15 @@ def desk(file: SettingsFile = None, verbose: Verbose = False) -> None:
 
 
 @app.command()
-def adapt(file: SettingsFile = None, verbose: Verbose = False) -> None:
+def adapt(
+    file: SettingsFile = None,
+    verbose: Verbose = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show every device live; lines on change where it is piped.")
+    ] = False,
+) -> None:
     """Read the devices of this machine and publish what they say."""
-    _serve(file, "adapt", verbose=verbose)
+    _serve(file, "adapt", verbose=verbose, watch=watch)
 
 
 @app.command()
@@ -193,12 +217,12 @@ def demo(
 
 @app.command()
 def decode(
-    protocol: Annotated[str, typer.Argument(help="Protocol id: " + ", ".join(registry.protocols()) + ".")],
-    file: Annotated[Path, typer.Argument(help="Capture file; - for standard input.")],
+    protocol: Annotated[str, typer.Argument(help="Protocol id, as `hourmeter adapters list` tells.")],
+    file: Annotated[Path, typer.Argument(help="Bytes of a device, or a capture; - for standard input.")],
 ) -> None:
-    """Print what a capture says as JSON lines; refusals go to standard error with their byte offset."""
+    """Print what a recording says as JSON lines; refusals go to standard error with their byte offset."""
     refused = False
-    for line in decoding.decode(protocol, _pieces(file)):
+    for line in decoding.decode(protocol, _pieces(file), where=str(file)):
         if line.kind is decoding.LineKind.BODY:
             say(line.text)
         else:

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from fastapi import APIRouter
 
 from adapters import registry
 from adapters.host import mqtt as host_mqtt
-from adapters.host.host import DeviceSettings, Host, HostSettings, Replay, SerialPort, Tcp, open_host
+from adapters.host.host import Host, HostSettings, open_host
 from adapters.host.lanes import Room
 from adapters.host.link import Link
 from adapters.host.pace import Pace
@@ -41,6 +41,7 @@ from collector.together import together
 from desk import health, page, reading, wall
 from desk.bus import Bus, BusInbound, BusLink
 from desk.clock import system_clock
+from desk.devices import device_of
 from desk.fleet import registry_of, rules_of
 from desk.gateways import gateway_of
 from desk.histories import check_days, history_of
@@ -48,7 +49,7 @@ from desk.journal_clock import clock_behind, newest_ms
 from desk.ledgers import opened_ledger
 from desk.live_stream import Readers
 from desk.server import serve
-from desk.settings import Device, Settings
+from desk.settings import Settings
 from desk.vitals import Running, Watch, Watched
 from telemetry.clock import Clock
 from telemetry.errors import SettingsError
@@ -304,6 +305,7 @@ async def adapt(site: Site) -> None:
         raise SettingsError(
             where="device", found="none is set", expected="a [[device]] for each to be read, or a [[gateway]]"
         )
+    protocols = registry.protocols()
     publisher = settings.host.publisher
     if site.bus is None:
         publisher = _required(publisher, "host.publisher", "the MQTT user of this adapter host")
@@ -311,13 +313,13 @@ async def adapt(site: Site) -> None:
         HostSettings(
             publisher=publisher or "local",
             outbox=settings.host.outbox,
-            devices=tuple(map(_device, settings.device)),
+            devices=tuple(device_of(one, protocols) for one in settings.device),
             gateways=tuple(map(gateway_of, settings.gateway)),
             room=Room(max_bytes=settings.host.outbox_cap_mib * MIB, tail_hours=settings.host.tail_hours),
             pace=Pace(window=settings.host.window),
         ),
         link=_link(site, publisher or "local"),
-        protocols=registry.protocols(),
+        protocols=protocols,
         clock=site.clock,
         rng=site.rng,
         machine=machine(),
@@ -341,38 +343,6 @@ async def _until_stopped(site: Site, host: Host) -> None:
         await host.run()
     finally:
         stopper.cancel()
-
-
-def _device(device: Device) -> DeviceSettings:
-    return DeviceSettings(device.name, device.protocol, reached(device), device.poll_s)
-
-
-def reached(device: Device) -> Tcp | Replay | SerialPort:
-    """The one way to the device that is given. Raises SettingsError for none, several, or half of one."""
-
-    def refuse(found: str, expected: str) -> NoReturn:
-        raise SettingsError(where=f"device {device.name!r}", found=found, expected=expected)
-
-    line = (device.baud_rate, device.data_bits, device.parity, device.stop_bits)
-    ways = {"host": bool(device.host or device.port), "serial": device.serial, "replay": device.replay}
-    given = [name for name, value in ways.items() if value]
-    if len(given) > 1:
-        refuse(f"has {' and '.join(given)}", "one of host with port, serial, replay")
-    if line != (None, None, None, None) and device.serial is None:
-        refuse(
-            "sets a serial port but names none",
-            'serial = "/dev/ttyUSB0", or no baud_rate, data_bits, parity and stop_bits',
-        )
-    if device.serial is not None:
-        return SerialPort(device.serial, *line)
-    if device.replay is not None:
-        return Replay(device.replay)
-    if not (device.host and device.port):
-        refuse(
-            "is not reached: no host with port, serial or replay",
-            "host and port of the device or its serial-device server, serial port, or replay of a capture",
-        )
-    return Tcp(device.host, device.port)
 
 
 async def run(site: Site, parts: frozenset[Part]) -> None:

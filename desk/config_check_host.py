@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import aiohttp
 
 from adapters import registry
-from adapters.host.host import Replay, Tcp
-from desk.compose import reached
+from adapters.host.host import Listen, transport_of
+from adapters.host.letterbox import Letterbox
 from desk.config_check import Finding, Verdict, ok
 from desk.config_check_files import is_held, outbox_lock
+from desk.devices import device_of
 from desk.gateways import gateway_of
 from desk.settings import Device, Gateway, Settings
 from telemetry.errors import SettingsError
@@ -28,29 +29,16 @@ async def device(settings: Settings, one: Device) -> Sequence[Finding]:
     Many devices and serial servers serve one client at a time: while a host is at work they are left to it.
     """
     what = f"device {one.name}"
-    if one.protocol not in (known := registry.protocols()):
-        raise SettingsError(
-            where=f"device {one.name!r}: protocol",
-            found=f"{one.protocol!r} is not known",
-            expected=f"one of: {', '.join(known)}",
-        )
-    way = reached(one)
+    known = registry.protocols()
+    asked = device_of(one, known)
     if is_held(outbox_lock(settings)):
         return [
             Finding(
                 what, Verdict.UNKNOWN, "left to the adapter host that is at work", "see `hourmeter devices`"
             )
         ]
-    if isinstance(way, Tcp | Replay):
-        transport = way.transport()
-    elif (line := known[one.protocol].info.line) is None:
-        raise SettingsError(
-            where=f"device {one.name!r}: serial",
-            found=f"protocol {one.protocol!r} is not spoken over a serial port",
-            expected="host and port, or replay",
-        )
-    else:
-        transport = way.transport(line)
+    box = {asked.reached.port: Letterbox(asked.reached.port)} if isinstance(asked.reached, Listen) else {}
+    transport = transport_of(asked, known[one.protocol].info.line, box)
     connection = await transport.connect()
     await connection.close()
     return [ok(what, f"{transport.place} can be reached")]

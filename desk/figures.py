@@ -1,6 +1,7 @@
 """Every figure that /metrics tells, with its meaning: the one list that answer and document are made from.
 
-Rule 1: no label's values grow with the site but `device` and `gateway`, of the adapter host's own health.
+Rule 1: no label's values grow with the site but `device`, `gateway` and `port`, of the adapter host's own
+health: as many as its settings name.
 Rule 2: what can go back is a gauge: messages change their place when a person or a rewind moves them.
 """
 
@@ -12,7 +13,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
-from adapters.host.devices import DeviceHealth
+from adapters.host.device_health import DeviceHealth
 from adapters.host.host import HostHealth
 from adapters.host.mllp_health import GatewayHealth
 from adapters.host.publisher import PublisherHealth
@@ -88,6 +89,30 @@ def _gateway(what: str, meaning: str, read: Callable[[GatewayHealth], float]) ->
             yield (gateway.name,), read(gateway)
 
     return Figure(f"hourmeter_gateway_{what}", Kind.GAUGE, ("gateway",), meaning, samples)
+
+
+def _device_links(vitals: Vitals) -> Iterator[Sample]:
+    for device in vitals.host.devices if vitals.host is not None else ():
+        for state in (*LinkState, None):
+            yield (device.name, device.protocol, state or "unknown"), state is device.state
+
+
+def _units(vitals: Vitals) -> Iterator[Sample]:
+    for device in vitals.host.devices if vitals.host is not None else ():
+        states = [unit.state for unit in device.units]
+        for state in LinkState if states else ():
+            yield (device.name, state), states.count(state)
+
+
+def _gateway_links(vitals: Vitals) -> Iterator[Sample]:
+    for gateway in vitals.host.gateways if vitals.host is not None else ():
+        for state in (*LinkState, None):
+            yield (gateway.name, state or "unknown"), state is gateway.link
+
+
+def _strangers(vitals: Vitals) -> Iterator[Sample]:
+    for box in vitals.host.letterboxes if vitals.host is not None else ():
+        yield (box.place,), box.unknown
 
 
 def _counted(
@@ -337,6 +362,27 @@ FIGURES: Final = (
         renewals="How often the journal was of another epoch than before: restored or made anew.",
     ),
     # -- its devices
+    Figure(
+        "hourmeter_device_link",
+        Kind.GAUGE,
+        ("device", "protocol", "state"),
+        "1 at the state of its link, 0 at the others; `unknown` before anything is known.",
+        _device_links,
+    ),
+    Figure(
+        "hourmeter_device_units",
+        Kind.GAUGE,
+        ("device", "state"),
+        "Units that were heard behind its link, by their state; absent where there are none.",
+        _units,
+    ),
+    Figure(
+        "hourmeter_port_strangers_total",
+        Kind.COUNTER,
+        ("port",),
+        "Datagrams that came to a port of ours from an address that is no device of this host.",
+        _strangers,
+    ),
     _device(
         "hourmeter_device_last_heard_timestamp_seconds",
         "When it was last heard, by this host's clock; absent before that.",
@@ -354,10 +400,19 @@ FIGURES: Final = (
         polls="Polls sent.",
         heard="Frames that could be read.",
         refusals="Stretches of bytes that could not be read.",
-        stalls="Times that the outbox had no room for what it said.",
+        skipped="Messages read and not carried on purpose.",
+        stalls="Tries that the outbox refused what it said.",
+        lost="Messages, or datagrams, for which there was no room and which could not be kept waiting.",
         faults="Bugs of hourmeter that ended a link to it.",
     ),
     # -- its gateways
+    Figure(
+        "hourmeter_gateway_link",
+        Kind.GAUGE,
+        ("gateway", "state"),
+        "1 at the state of its link as it was told last, 0 at the others.",
+        _gateway_links,
+    ),
     _gateway("connections", "Open connections.", lambda gateway: gateway.connections),
     _gateway("devices", "Devices behind it that are known.", lambda gateway: gateway.devices),
     _gateway("devices_online", "Those of them that were told to be online.", lambda gateway: gateway.online),

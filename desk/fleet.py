@@ -62,6 +62,7 @@ def _registered(asset: Asset) -> RegisteredAsset:
         device_type=asset.device_type,
         manufacturer=asset.manufacturer,
         model=asset.model,
+        serial=asset.serial,
         ward=asset.ward,
         aliases=tuple(
             Alias(protocol=alias.protocol, namespace=alias.namespace, identifier=alias.identifier)

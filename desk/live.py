@@ -14,7 +14,8 @@ from typing import Final
 from desk.live_parts import Asked, Laid, Page, Rows, Write, laid, parts, rows
 from desk.live_sheet import Sheet, renewed
 from desk.speech import Speech
-from desk.views import AssetView, Fleet, TicketRow
+from desk.views import Fleet, TicketRow
+from desk.views_asset import AssetView
 from desk.words import Language
 from telemetry.errors import HourmeterError
 

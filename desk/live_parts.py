@@ -11,7 +11,8 @@ from urllib.parse import quote, urlencode
 from desk.live_sheet import Part
 from desk.order import Counts, by_urgency, by_ward, counts, tickets_of
 from desk.speech import Speech
-from desk.views import AssetView, DeviceRow, Fleet, Only, TicketRow, UnclaimedRow
+from desk.views import DeviceRow, Fleet, Only, TicketRow, UnclaimedRow
+from desk.views_asset import AssetView
 from desk.words import Language
 from rules.words import TicketPriority
 
@@ -108,7 +109,7 @@ def rows(before: Rows, now: Laid, macros: Mapping[str, Write], say: Speech) -> R
     for name, ticket in now.tickets:
         put("ticket", name, ticket)
     for name, row in now.unclaimed:
-        put("unclaimed", name, row.alias, row.device, row.publisher, row.state)
+        put("unclaimed", name, row)
     return written
 
 
@@ -158,7 +159,9 @@ def _fleet(asked: Asked, now: Laid, own: Rows, write: Write) -> dict[str, Part]:
         shown = [
             (name, row)
             for name, row in of
-            if asked.ward in {None, ward} and (asked.only is None or row.is_one(asked.only))
+            if asked.ward in {None, ward}
+            and row.is_ended is (asked.only is Only.ENDED)
+            and (asked.only is None or row.is_one(asked.only))
         ]
         if shown:
             names += (_named("w", ward), *(name for name, _ in shown))
@@ -166,7 +169,7 @@ def _fleet(asked: Asked, now: Laid, own: Rows, write: Write) -> dict[str, Part]:
             devices += len(shown)
     return {
         "counts": write("counts", now.counts, asked),
-        "wards": write("wards", tuple((ward, len(of)) for ward, of in now.wards), asked),
+        "wards": write("wards", _held(now), asked),
         "tickets-note": write("tickets_note", now.fleet, asked, len(urgent)),
         "fleet-note": write("fleet_note", now.fleet, asked, devices),
         "unclaimed-note": write("unclaimed_note", now.fleet),
@@ -175,6 +178,12 @@ def _fleet(asked: Asked, now: Laid, own: Rows, write: Write) -> dict[str, Part]:
         **_listed("unclaimed", tuple(name for name, _ in now.unclaimed), own),
         **_moments(heard),
     }
+
+
+def _held(now: Laid) -> tuple[tuple[str, int], ...]:
+    """How many devices each ward holds; those that are disposed of or lost no ward does."""
+    found = tuple((ward, sum(not row.is_ended for _, row in of)) for ward, of in now.wards)
+    return tuple((ward, number) for ward, number in found if number)
 
 
 def _is_wanted(ticket: TicketRow, asked: Asked) -> bool:

@@ -22,6 +22,8 @@ class Counts:
     overdue: int
     """With a meter past due."""
     no_adapter: int
+    ended: int
+    """Disposed of or lost; counted nowhere else."""
     tickets: int
     urgent: int
     """Tickets of P1: life support, or removal advised."""
@@ -31,13 +33,16 @@ class Counts:
 
 def counts(fleet: Fleet) -> Counts:
     """The figures at the head of the page."""
-    of = {only: sum(device.is_one(only) for device in fleet.devices) for only in Only}
+    ended = sum(device.is_ended for device in fleet.devices)
+    held = [device for device in fleet.devices if not device.is_ended]
+    of = {only: sum(device.is_one(only) for device in held) for only in Only}
     return Counts(
-        devices=len(fleet.devices),
+        devices=len(held),
         in_use=of[Only.IN_USE],
         silent=of[Only.SILENT],
         overdue=of[Only.OVERDUE],
         no_adapter=of[Only.NO_ADAPTER],
+        ended=ended,
         tickets=len(fleet.tickets),
         urgent=sum(ticket.priority is TicketPriority.P1 for ticket in fleet.tickets),
         high=sum(ticket.priority is TicketPriority.P2 for ticket in fleet.tickets),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -16,14 +16,16 @@ from collector.ledger import Ledger, LedgerInput, Summary, open_ledger
 from collector.ledger_server import LedgerDatabase
 from collector.store import Quarantined, Store
 from desk.settings import Settings
-from rules.inputs import AcknowledgeTicket, CloseTicket
+from rules.inputs import AcknowledgeTicket, CloseTicket, DeskInput
 from rules.overview import FleetRow, UnclaimedRow
+from rules.state import State
 from rules.tickets import Ticket, TicketEvent
 from telemetry.errors import MessageError, SettingsError
 
 APPLIED_WITHIN_S = 10.0
 """How long a person waits to hear what became of what they said."""
 LOOK_S = 0.2
+KEPT = "recorded; it takes effect when `hourmeter conclude` (or `run`) runs"
 
 
 @contextmanager
@@ -131,28 +133,57 @@ async def ticket(settings: Settings, number: str) -> tuple[Ticket, tuple[TicketE
     return found
 
 
+async def state(settings: Settings) -> State:
+    """What the rules remember, as last written down. Raises SettingsError if there is no ledger."""
+    async with _ledger(settings) as ledger:
+        return (await ledger.load())[0]
+
+
 async def tell(settings: Settings, wish: CloseTicket | AcknowledgeTicket) -> str:
     """Append what a person says and wait a little for what becomes of it. Raises MessageError if refused."""
     async with _ledger(settings) as ledger:
-        state, _ = await ledger.load()
-        said = wish.model_copy(update={"at_ms": state.engineering.now_ms or wish.at_ms})
-        number = await ledger.append_input(said)
-        try:
-            async with asyncio.timeout(APPLIED_WITHIN_S):
-                done = await _applied(ledger, number)
-        except TimeoutError:
-            return f"{wish.ticket}: recorded; it takes effect when `hourmeter conclude` (or `run`) runs"
-    if done.refused:
-        raise MessageError(done.refused, subject=wish.ticket)
-    return f"{wish.ticket}: done"
+        now = (await ledger.load())[0].engineering.now_ms
+        said = wish.model_copy(update={"at_ms": now or wish.at_ms})
+    took_effect = await tell_all(settings, (said,), subject=wish.ticket)
+    return f"{wish.ticket}: {'done' if took_effect else KEPT}"
 
 
-async def _applied(ledger: Ledger, number: int) -> LedgerInput:
-    while True:
-        found = await ledger.input(number)
-        if found is not None and found.applied_at is not None:
-            return found
-        await asyncio.sleep(LOOK_S)
+async def tell_all(
+    settings: Settings, wishes: Sequence[DeskInput], *, subject: str, more_s: float = 0.0
+) -> bool:
+    """Append what a person says and wait a little for what becomes of it; the first before all others.
+
+    `more_s` is how much longer one waits for what takes the rules some time.
+
+    False if it is kept and nothing has taken it yet. Raises MessageError for what is refused; if the first
+    is, nothing else is said.
+    """
+    async with _ledger(settings) as ledger:
+        is_heard = True
+        for said in (wishes[:1], wishes[1:]):
+            numbers = [await ledger.append_input(wish) for wish in said]
+            try:
+                refusals = [
+                    (await _applied(ledger, number, within_s=APPLIED_WITHIN_S + more_s)).refused
+                    for number in numbers
+                    if is_heard
+                ]
+            except TimeoutError:
+                is_heard = False
+                continue
+            if told := "; ".join(filter(None, refusals)):
+                raise MessageError(told, subject="" if subject in told else subject)
+        return is_heard
+
+
+async def _applied(ledger: Ledger, number: int, *, within_s: float) -> LedgerInput:
+    """An input once it is applied. Raises TimeoutError if it is not in time."""
+    async with asyncio.timeout(within_s):
+        while True:
+            found = await ledger.input(number)
+            if found is not None and found.applied_at is not None:
+                return found
+            await asyncio.sleep(LOOK_S)
 
 
 def quarantined(settings: Settings) -> tuple[tuple[int, Quarantined], ...]:

@@ -201,11 +201,17 @@ class Device(_Table):
     name: Name
     """Name in topics, unique on this host."""
     protocol: str
-    """Protocol id; `hourmeter decode --help` lists them."""
+    """Protocol id; `hourmeter adapters list` lists them."""
     host: str = ""
     """Address of the device or of its serial-device server."""
     port: Annotated[int, Field(ge=0, le=65535)] = 0
-    """TCP port of it."""
+    """TCP or UDP port of it, or ours that it sends to; 0: the usual one of the protocol, if it has one."""
+    transport: Literal["tcp", "udp", "listen"] | None = None
+    """Where the protocol knows several ways: we connect, we send it datagrams, or it sends them unasked."""
+    listen_host: str = "0.0.0.0"  # noqa: S104 - broadcasts come to no other; senders are told apart
+    """Address of this machine to which it sends datagrams; 0.0.0.0 for all, and for broadcasts."""
+    group: str = ""
+    """Multicast group to which it sends datagrams, joined at `listen_host`; empty: none."""
     serial: Path | None = None
     """Serial port of this machine instead of host and port; names in `/dev/serial/by-id/` stay the same."""
     baud_rate: Annotated[int | None, Field(ge=50, le=4_000_000)] = None
@@ -216,10 +222,24 @@ class Device(_Table):
     """`none`, `even` or `odd`."""
     stop_bits: Annotated[int | None, Field(ge=1, le=2)] = None
     """Stop bits of a character on the serial port."""
+    endpoint: str = ""
+    """SDC device instead of host and port: `urn:uuid:...` to be searched for, or its `https://` address."""
+    cert_file: Path | None = None
+    """PEM file of our certificate for SDC, with `key_file` and `ca_file`; empty: no TLS."""
+    key_file: Path | None = None
+    """PEM file of its key."""
+    ca_file: Path | None = None
+    """PEM file of the authority that the SDC device's certificate comes from."""
+    plain: bool = False
+    """Speak to an SDC device without TLS, although another machine could listen or answer in its place."""
     replay: Path | None = None
     """A capture file instead of a device."""
     poll_s: Annotated[float | None, Field(gt=0, le=86_400)] = None
     """Seconds between two readings; empty: the protocol's own."""
+    sole_reader_confirmed_by: str = ""
+    """Who made sure that no other system reads it; asked for where a device serves one reader only."""
+    options: Mapping[str, object] = Field(default_factory=dict)
+    """Table `[device.options]`: what the protocol itself lets you set; see its page in docs/devices."""
 
 
 class Gateway(_Table):

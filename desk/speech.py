@@ -76,6 +76,10 @@ class Speech:
 
         return _BLANK.sub(filled, html)
 
+    def is_past(self, day: str) -> bool:
+        """Whether a day, as YYYY-MM-DD, is over."""
+        return day < from_ms(self.now_ms).strftime("%Y-%m-%d")
+
     def moment(self, at_ms: int) -> str:
         """Date and time in UTC, to the minute."""
         return from_ms(at_ms).strftime("%Y-%m-%d %H:%M UTC")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +25,12 @@ COLOURS = (
     ("unknown", "cyan"),
     ("unavailable", "yellow"),
     ("wrong", "bold red"),
+    ("new", "green"),
+    ("changed", "yellow"),
+    ("seen on a real device", "green"),
+    ("seen in a capture made by others", "cyan"),
+    ("only against a manual", "yellow"),
+    ("not tried against anything", "red"),
 )
 
 
@@ -51,6 +58,17 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as shown:
         task = shown.add_task(what, total=total)
         yield lambda: shown.advance(task)
+
+
+@contextmanager
+def ticking(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal how some work stands; call what is given with it."""
+    console = Console(stderr=True)
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with console.status(what) as shown:
+        yield lambda told: shown.update(f"{what}: {escape(told)}")
 
 
 def say(line: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from rules.episodes import Life
-from rules.meters import Adjustment
+from rules.attributes import ENDED, SPEAKING, LifeCycle
 from rules.tickets import Evidence
 from rules.words import Standing, TicketKind, TicketPriority, TicketState
 from telemetry.messages import LinkState, MeterName, OperatingState, Provenance
@@ -30,6 +29,8 @@ class MeterRow:
     """How its rule stands; None if no rule counts on this meter."""
     done_h: float = 0.0
     """The reading at which work was last completed: where the bar begins."""
+    is_provisional: bool = False
+    """Whether hours in it wait for someone who confirms device and port."""
 
     @property
     def is_overdue(self) -> bool:
@@ -56,6 +57,7 @@ class Only(StrEnum):
     SILENT = "silent"
     OVERDUE = "overdue"
     NO_ADAPTER = "no_adapter"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,10 @@ class DeviceRow:
     meters: tuple[MeterRow, ...]
     has_adapter: bool = True
     """Whether it is heard by machine at all; without, people write down its readings."""
+    owner: str = ""
+    life_cycle: LifeCycle = LifeCycle.IN_SERVICE
+    unknown_alarms: int = 0
+    """Alarms and faults that stood when it was last heard: whether they have ended is not known."""
 
     @property
     def is_present(self) -> bool:
@@ -86,8 +92,13 @@ class DeviceRow:
 
     @property
     def is_silent(self) -> bool:
-        """Whether it should be heard and is not; one without an adapter never should."""
-        return self.has_adapter and not self.is_present
+        """Whether it should be heard and is not; one without an adapter, or in store, never should."""
+        return self.has_adapter and self.life_cycle in SPEAKING and not self.is_present
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it is disposed of or lost: on record, and no longer one of the fleet."""
+        return self.life_cycle in ENDED
 
     @property
     def is_overdue(self) -> bool:
@@ -105,6 +116,8 @@ class DeviceRow:
                 return self.is_overdue
             case Only.NO_ADAPTER:
                 return not self.has_adapter
+            case Only.ENDED:
+                return self.is_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +129,20 @@ class UnclaimedRow:
     publisher: str
     device: str
     """Its name in the settings of its host."""
-    heard_ms: int
+    heard_ms: int = field(compare=False)
     state: OperatingState
+    model: str = ""
+    """Manufacturer and model, as it says."""
+    serial: str = ""
+    is_weak: bool = False
+    """Whether it is known by a port or a bed only."""
+    first_ms: int | None = None
+    meters: tuple[MeterRow, ...] = ()
+    """What it has run so far."""
+    open_alarms: int = 0
+    unknown_alarms: int = 0
+    command: str = ""
+    """What claims it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,58 +178,6 @@ class TicketRow:
     evidence: tuple[Evidence, ...] = ()
     """What fired it, in figures."""
     is_open: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class AdjustmentRow:
-    """A meter was set to another figure, for a reason that stays on record."""
-
-    meter: MeterName
-    made: Adjustment
-
-
-@dataclass(frozen=True, slots=True)
-class StandingRow:
-    """How one meter rule stands for an asset."""
-
-    title: str
-    meter: MeterName
-    standing: Standing
-    why: str
-    """What keeps it from being evaluated; empty if nothing does."""
-    due_h: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class EpisodeRow:
-    """The present or last occurrence of a technical alarm or a fault; never of a physiological alarm."""
-
-    kind: str
-    """`alarm` or `fault`."""
-    code: str
-    text: str
-    life: Life
-    began_ms: int
-    last_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class AssetView:
-    """One asset with all that is on record of it."""
-
-    row: DeviceRow
-    device_type: str
-    aliases: tuple[str, ...]
-    """The names under which it may be heard, as a person reads them."""
-    heard_as: tuple[str, ...]
-    """Publisher and device as named in its topics."""
-    adjustments: tuple[AdjustmentRow, ...]
-    """Newest first."""
-    standings: tuple[StandingRow, ...]
-    episodes: tuple[EpisodeRow, ...]
-    """Newest first."""
-    tickets: tuple[TicketRow, ...]
-    """Open ones, and those that ended lately."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,18 @@ from typing import Final
 from collector.accounting import account
 from collector.ledger import Ledger, Progress
 from desk import reading, views
+from desk.asset_record import claim_command
 from desk.live import Source
 from desk.settings import Settings
+from desk.views_asset import AssetView
 from desk.wall_asset import asset_view
+from rules.assets import Asset
 from rules.explain import sentences
-from rules.inputs import RegisteredAsset
 from rules.overview import FleetRow, MeterRow, StandingRow, UnclaimedRow, fleet_rows, unclaimed_rows
 from rules.state import State
 from rules.tickets import Ticket, TicketEvent
 from telemetry.clock import Clock
-from telemetry.messages import Provenance
+from telemetry.messages import Provenance, Strength
 from telemetry.records import Journaled
 
 SILENT_AFTER_S: Final = 60.0
@@ -100,7 +102,7 @@ def source(
         found = await ledger.ticket(number)
         return None if found is None else _ticket(found[0], (await read()).state, events=found[1])
 
-    async def asset(number: str) -> views.AssetView | None:
+    async def asset(number: str) -> AssetView | None:
         found = await read()
         row = next((row for row in found.devices if row.asset == number), None)
         return None if row is None else asset_view(row, found.state, tickets=found.tickets_of(number))
@@ -154,12 +156,15 @@ def _device(row: FleetRow, state: State) -> views.DeviceRow:
         link=row.link,
         state=row.operating,
         heard_ms=row.heard_ms,
-        meters=told if asset.aliases else _written_down(asset),
+        meters=told if told or asset.aliases else _written_down(asset),
         has_adapter=bool(asset.aliases),
+        owner=row.owner,
+        life_cycle=row.life_cycle,
+        unknown_alarms=row.unknown_alarms,
     )
 
 
-def _written_down(asset: RegisteredAsset) -> tuple[views.MeterRow, ...]:
+def _written_down(asset: Asset) -> tuple[views.MeterRow, ...]:
     """What people read of an asset that has no adapter."""
     return tuple(
         views.MeterRow(
@@ -189,6 +194,7 @@ def _meter(meter: MeterRow, row: FleetRow, state: State) -> views.MeterRow:
         due_h=due_h,
         standing=standing.standing if standing else None,
         done_h=0.0 if due_h is None else due_h - every_h,
+        is_provisional=meter.provisional,
     )
 
 
@@ -211,6 +217,27 @@ def _unclaimed(row: UnclaimedRow) -> views.UnclaimedRow:
         device=row.device,
         heard_ms=row.heard_ms,
         state=row.operating,
+        model=" ".join(filter(None, (row.manufacturer, row.model))),
+        serial=row.serial,
+        is_weak=row.strength is Strength.WEAK,
+        first_ms=row.first_ms,
+        meters=tuple(_so_far(meter) for meter in row.meters),
+        open_alarms=row.open_alarms,
+        unknown_alarms=row.unknown_alarms,
+        command=claim_command(row),
+    )
+
+
+def _so_far(meter: MeterRow) -> views.MeterRow:
+    """A meter that no rule counts on."""
+    return views.MeterRow(
+        name=meter.name,
+        provenance=meter.provenance,
+        low_h=_down(meter.low_h, 10),
+        high_h=_down(meter.high_h, 10),
+        coverage=_down(meter.coverage, 100),
+        due_h=None,
+        standing=None,
     )
 
 

@@ -9,10 +9,46 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rules.documents import Source
 from rules.inputs import ActiveRule
 from rules.state import REOPEN_MS, State, kept_from_ms
 from rules.tickets import ENGINE, Evidence, MeterRef, Ticket, TicketEvent
-from rules.words import TicketKind, TicketPriority, TicketState
+from rules.words import SourceStatus, TicketKind, TicketPriority, TicketState
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What asks for work: a rule at its version, or the engine itself."""
+
+    rule: str
+    version: str
+    source: Source
+    checklist: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    meter: MeterRef | None = None
+    """The meter whose reading closes the work."""
+
+
+def rule_origin(active: ActiveRule) -> Origin:
+    """A rule as what asks for work."""
+    rule, condition = active.rule, active.rule.meter
+    return Origin(
+        rule=rule.id,
+        version=active.version,
+        source=rule.source,
+        checklist=rule.checklist,
+        parts=rule.parts,
+        meter=MeterRef(name=condition.name, provenance=condition.provenance) if condition else None,
+    )
+
+
+def own_origin(name: str) -> Origin:
+    """The engine itself as what asks for work: what it asks is the same in every site."""
+    return Origin(
+        rule=name,
+        version="1",
+        source=Source(document="hourmeter's own care for its data", status=SourceStatus.P),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +59,13 @@ class Work:
     kind: TicketKind
     priority: TicketPriority
     asset: str
-    active: ActiveRule
+    origin: Origin
     title: str
     action: str
     evidence: tuple[Evidence, ...]
     at_ms: int
     """Event time of what fired."""
     missed_cycles: int = 0
-
-    @property
-    def meter(self) -> MeterRef | None:
-        """The meter whose reading closes the work."""
-        condition = self.active.rule.meter
-        return MeterRef(name=condition.name, provenance=condition.provenance) if condition else None
 
 
 class TicketBook:
@@ -99,7 +129,7 @@ class TicketBook:
                 counted,
                 reopened=ticket.reopened + 1,
                 evidence=work.evidence,
-                version=work.active.version,
+                version=work.origin.version,
                 cleared_ms=None,
                 closed_ms=None,
             )
@@ -110,7 +140,7 @@ class TicketBook:
         engineering = self._state.engineering
         number = engineering.next_ticket
         engineering.next_ticket += 1
-        rule = work.active.rule
+        origin = work.origin
         ticket = Ticket(
             id=f"T-{number}",
             number=number,
@@ -118,23 +148,23 @@ class TicketBook:
             kind=work.kind,
             priority=work.priority,
             asset=work.asset,
-            rule=rule.id,
-            version=work.active.version,
+            rule=origin.rule,
+            version=origin.version,
             title=work.title,
             action=work.action,
-            checklist=() if work.kind is TicketKind.DATA else rule.checklist,
-            parts=() if work.kind is TicketKind.DATA else rule.parts,
-            source=rule.source,
+            checklist=() if work.kind is TicketKind.DATA else origin.checklist,
+            parts=() if work.kind is TicketKind.DATA else origin.parts,
+            source=origin.source,
             state=TicketState.OPEN,
             opened_ms=work.at_ms,
             opened_tick_ms=engineering.now_ms,
             last_seen_ms=work.at_ms,
             missed_cycles=work.missed_cycles,
-            meter=work.meter,
+            meter=origin.meter,
             evidence=work.evidence,
         )
         self._by_cause[work.cause] = ticket.id
-        self._event(ticket, None, TicketState.OPEN, at_ms=work.at_ms, who=ENGINE, note=f"rule {rule.id}")
+        self._event(ticket, None, TicketState.OPEN, at_ms=work.at_ms, who=ENGINE, note=f"rule {origin.rule}")
 
     def move(self, ticket: Ticket, to: TicketState, *, at_ms: int, who: str, note: str) -> None:
         """Change a ticket's state, with its event."""
@@ -155,6 +185,10 @@ class TicketBook:
         """Close or cancel a ticket."""
         ended = ticket.model_copy(update={"closed_ms": at_ms, "reading": reading})
         self.move(ended, to, at_ms=at_ms, who=who, note=note)
+
+    def restate(self, ticket: Ticket, evidence: tuple[Evidence, ...]) -> None:
+        """Tell an open ticket's grounds as they are by now."""
+        self._keep(ticket, evidence=evidence)
 
     def clear(self, cause: str, *, at_ms: int) -> None:
         """Note on the open ticket of a cause that the fault went away by itself."""

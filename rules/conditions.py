@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from rules.assets import Asset
 from rules.documents import ConditionEntry, MeterCondition, Scope
 from rules.episodes import Episode, Life
-from rules.inputs import RegisteredAsset
 from rules.meters import Level
 from rules.state import RuleState
 from rules.tickets import EpisodeEvidence, MeterEvidence
@@ -44,7 +44,7 @@ def _same(wanted: str | None, found: str) -> bool:
     return wanted is None or wanted.casefold() == found.casefold()
 
 
-def in_scope(scope: Scope, asset: RegisteredAsset) -> bool:
+def in_scope(scope: Scope, asset: Asset) -> bool:
     """Whether a rule of that scope speaks of the asset, upper and lower case being the same."""
     return (
         (scope.asset is None or scope.asset == asset.id)
@@ -141,5 +141,6 @@ def judge(condition: MeterCondition, level: Level | None, standing: RuleState, *
         lead_h=condition.lead_h,
         due_h=due_h,
         cycle=standing.cycle,
+        provisional=level.provisional,
     )
     return Verdict(judgement, evidence, missed_cycles=max(0, intervals - 1))

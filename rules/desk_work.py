@@ -1,17 +1,32 @@
-"""What follows when people and settings speak: registry, rule set, acknowledging and closing tickets.
+"""What follows when people and settings speak: of assets, rules in force, and tickets.
 
-Rule 1: a ticket about a meter closes with its reading only.
-Rule 2: a reading that lies within what the meter may show corrects it for every rule; one that does not
+Rule 1: what is wrong is refused as a whole, with a sentence; what is refused changes nothing.
+Rule 2: a ticket about a meter closes with its reading only.
+Rule 3: a reading that lies within what the meter may show corrects it for every rule; one that does not
 means that the meter is another, and the use since last work is kept for the other rules.
 """
 
 from __future__ import annotations
 
+from rules.desk_assets import take_asset_input
 from rules.fleet import Fleet
-from rules.inputs import AcknowledgeTicket, CloseTicket, DeskInput, Registry, RuleSet
+from rules.inputs import (
+    AcknowledgeTicket,
+    AmendAsset,
+    ClaimAlias,
+    CloseTicket,
+    ConfirmAlias,
+    DeskInput,
+    EnterAssets,
+    Registry,
+    ReleaseAlias,
+    RetireAsset,
+    RuleSet,
+)
 from rules.judging import judge_asset, judge_standing_episodes
 from rules.meters import ROUNDING_H
-from rules.registry import level_of
+from rules.reviews import reviewed
+from rules.settings_assets import take_registry
 from rules.state import RuleState
 from rules.tickets import MeterRef, Ticket
 from rules.words import Standing, TicketKind, TicketState
@@ -21,8 +36,8 @@ from telemetry.messages import Provenance
 def take_input(fleet: Fleet, desk_input: DeskInput) -> str:
     """Let an input take effect; the answer is why it was refused, empty if it was not."""
     match desk_input:
-        case Registry(at_ms=at_ms, assets=assets):
-            fleet.register(assets, at_ms=at_ms)
+        case Registry(at_ms=at_ms):
+            take_registry(fleet, desk_input)
             _judge_all(fleet, at_ms=at_ms)
             return ""
         case RuleSet(at_ms=at_ms, rules=rules):
@@ -33,10 +48,12 @@ def take_input(fleet: Fleet, desk_input: DeskInput) -> str:
             return _acknowledge(fleet, desk_input)
         case CloseTicket():
             return _close(fleet, desk_input)
+        case EnterAssets() | AmendAsset() | ClaimAlias() | ConfirmAlias() | ReleaseAlias() | RetireAsset():
+            return take_asset_input(fleet, desk_input)
 
 
 def _judge_all(fleet: Fleet, *, at_ms: int) -> None:
-    for asset in fleet.state.assets:
+    for asset in sorted(fleet.state.assets):
         judge_asset(fleet, asset, at_ms=at_ms, silence=False)
         judge_standing_episodes(fleet, asset, at_ms=at_ms)
 
@@ -63,6 +80,8 @@ def _close(fleet: Fleet, said: CloseTicket) -> str:
     if ticket.meter is not None and said.reading is not None:
         _write_down(fleet, ticket, ticket.meter, said, reading=said.reading)
         judge_asset(fleet, ticket.asset, at_ms=said.at_ms, silence=False)
+    for asset in reviewed(ticket):
+        judge_asset(fleet, asset, at_ms=said.at_ms, silence=False)
     return ""
 
 
@@ -100,22 +119,13 @@ def _done(standing: RuleState, *, reading: float) -> RuleState:
 
 
 def _rebase(fleet: Fleet, ticket: Ticket, meter: MeterRef, said: CloseTicket, *, reading: float) -> float:
-    """Re-base the asset's derived meters; the answer is by how much the meter proved to be another one."""
+    """Re-base the asset's derived meter; the answer is by how much the meter proved to be another one."""
     if meter.provenance is not Provenance.DERIVED:
         return 0.0
-    shift_h = 0.0
-    shown_h = -1.0
     now_ms = fleet.state.engineering.now_ms
-    for key, device in fleet.directory.devices_of(ticket.asset):
-        level = level_of(device, meter.name, meter.provenance, now_ms=now_ms)
-        if level is None:
-            continue
-        if level.low_h > shown_h:
-            shown_h = level.low_h
-            outside = not level.low_h - ROUNDING_H <= reading <= level.high_h + ROUNDING_H
-            shift_h = reading - level.low_h if outside else 0.0
-        device.derived[meter.name].rebase(
-            reading, at_ms=said.at_ms, reason=f"reading by {said.by} at {ticket.id}"
-        )
-        fleet.touch(key)
-    return shift_h
+    level = fleet.directory.meter(ticket.asset, meter.name, meter.provenance, now_ms=now_ms)
+    reason = f"reading by {said.by} at {ticket.id}"
+    fleet.write_down(ticket.asset, meter.name, reading, at_ms=said.at_ms, reason=reason)
+    if level is None or level.low_h - ROUNDING_H <= reading <= level.high_h + ROUNDING_H:
+        return 0.0
+    return reading - level.low_h

@@ -15,11 +15,12 @@ from typing import Final
 
 from rules.book import TicketBook
 from rules.desk_work import take_input
-from rules.episodes import Edge, hear
+from rules.episodes import Edge, Life, hear
 from rules.fleet import Fleet
+from rules.identity import hear_at_port, hear_elsewhere, hear_identity
 from rules.inputs import AliasKey, DeskInput, alias_key
 from rules.judging import judge_asset, judge_episode
-from rules.meters import DerivedMeter, ReportedMeter, Sample, elapsed_ms, reported_name
+from rules.meters import ReportedMeter, Sample, elapsed_ms, reported_key
 from rules.state import Changes, Device, Publisher, State, write_engineering
 from rules.words import HOUR_MS
 from telemetry.errors import MessageError
@@ -27,12 +28,15 @@ from telemetry.messages import (
     KINDS,
     Alarm,
     AlarmKind,
+    Alias,
     Body,
     Fault,
     Identity,
     LinkState,
     MeterName,
+    MeterReading,
     Status,
+    Strength,
     Usage,
 )
 from telemetry.records import Journaled, Record, Started, Tick
@@ -92,7 +96,7 @@ class Engine:
             return
         engineering.swept_hour = hour
         self._fleet.book.prune()
-        for asset in self._state.assets:
+        for asset in sorted(self._state.assets):
             judge_asset(self._fleet, asset, at_ms=engineering.now_ms, silence=True)
 
     def _journaled(self, record: Journaled) -> None:
@@ -118,32 +122,59 @@ class Engine:
             return
         key = alias_key(alias)
         device = self._state.devices.get(key)
+        topic = record.topic
         if device is None:
             device = Device(
                 alias=alias,
-                publisher=record.topic.publisher,
-                name=record.topic.device,
+                publisher=topic.publisher,
+                name=topic.device,
                 first_ms=record.event_ms,
                 heard_ms=record.event_ms,
             )
             self._state.devices[key] = device
+            self._port(key, device, alias, record)
         self._fleet.touch(key)
         newest = record.event_ms >= device.heard_ms
         if newest:
+            if device.displaced or device.name != topic.device or device.publisher != topic.publisher:
+                self._port(key, device, alias, record)
+                device.publisher, device.name = topic.publisher, topic.device
             device.heard_ms = record.event_ms
-            device.publisher, device.name = record.topic.publisher, record.topic.device
             device.alias = alias
         match body:
             case Usage() as usage:
                 self._usage(key, device, usage, record)
             case Alarm() | Fault() as edge:
                 self._edge(key, device, edge, record)
-            case Status() as status if newest:
-                device.link = status.link
+            case Status() as status:
+                if newest:
+                    device.link = status.link
+                self._port_link(key, status, record)
             case Identity() as identity if newest:
+                if alias.strength is Strength.WEAK:
+                    hear_identity(self._fleet, key, device, identity, event_ms=record.event_ms)
                 device.manufacturer, device.model = identity.manufacturer, identity.model
+                device.serial = identity.serial or device.serial
             case _:
                 pass
+
+    def _port(self, key: AliasKey, device: Device, alias: Alias, record: Journaled) -> None:
+        """Whether the device speaks where it did before, and nobody else."""
+        name = (record.topic.publisher, record.topic.device)
+        if alias.strength is Strength.STRONG:
+            hear_at_port(self._fleet, name, key, device, event_ms=record.event_ms)
+        elif (device.publisher, device.name) != name:
+            hear_elsewhere(self._fleet, key, device, name, event_ms=record.event_ms)
+
+    def _port_link(self, key: AliasKey, status: Status, record: Journaled) -> None:
+        """A host that has just started names a port alone: what it says is of the device last heard there."""
+        port = self._state.ports.get((record.topic.publisher, record.topic.device))
+        if port is None or port.key == key:
+            return
+        behind = self._state.devices[port.key]
+        if record.event_ms >= behind.heard_ms and not behind.displaced:
+            behind.link = status.link
+            self._fleet.touch(port.key)
 
     def _host_link(self, record: Journaled, status: Body) -> None:
         if record.topic.device != LINK or not isinstance(status, Status):
@@ -166,34 +197,37 @@ class Engine:
             period_ms=round(usage.period_s * 1000),
         )
         for reading in usage.meters:
-            name = reported_name(reading)
-            meter = device.reported.get(name)
-            if meter is None:
-                device.reported[name] = ReportedMeter(reading.value, sample.event_ms, sample.event_ms)
-            else:
-                meter.tell(reading.value, event_ms=sample.event_ms)
+            self._report(key, device, reading, event_ms=sample.event_ms)
         before = device.last
         if before is None:
-            self._first_sample(key, device, sample)
+            self._fleet.begin(key, device, MeterName.VENTILATION_H, at_ms=sample.event_ms)
         else:
             length_ms = elapsed_ms(before, sample)
             if length_ms <= 0:
                 device.late += 1
                 return
             for derived in device.derived.values():
-                derived.add(before, sample, length_ms)
+                if derived.add(before, sample, length_ms):
+                    self._fleet.touch_days(key)
         device.last = sample
         device.state = usage.state
         if before is not None and _is_same_moment(before, sample):
             return
-        if (asset := self._fleet.directory.asset_of(key)) is not None:
+        if (asset := self._fleet.directory.asset_of(key, sample.event_ms)) is not None:
             judge_asset(self._fleet, asset, at_ms=sample.event_ms, silence=False)
 
-    def _first_sample(self, key: AliasKey, device: Device, sample: Sample) -> None:
-        meter = DerivedMeter(since_ms=sample.event_ms)
-        device.derived[MeterName.VENTILATION_H] = meter
-        if (asset := self._fleet.directory.asset_of(key)) is not None:
-            self._fleet.write_down(asset, MeterName.VENTILATION_H, meter, at_ms=sample.event_ms)
+    def _report(self, key: AliasKey, device: Device, reading: MeterReading, *, event_ms: int) -> None:
+        name = reported_key(reading.meter, reading.provenance)
+        meter = device.reported.get(name)
+        if meter is not None and self._fleet.directory.holders(key):
+            was = self._fleet.directory.asset_of(key, meter.event_ms)
+            if event_ms > meter.event_ms and was != self._fleet.directory.asset_of(key, event_ms):
+                device.put_aside((name,))
+                meter = None
+        if meter is None:
+            device.reported[name] = ReportedMeter(reading.value, event_ms, event_ms)
+        else:
+            meter.tell(reading.value, event_ms=event_ms)
 
     def _edge(self, key: AliasKey, device: Device, body: Alarm | Fault, record: Journaled) -> None:
         episode, edge = hear(device.episodes, body, event_ms=record.event_ms)
@@ -201,9 +235,14 @@ class Engine:
             device.late += 1
         elif edge is Edge.BEGAN and episode.alarm_kind is AlarmKind.PHYSIOLOGICAL:
             device.physiological += 1
-        asset = self._fleet.directory.asset_of(key)
+        at_ms = record.event_ms
+        asset = self._fleet.directory.asset_of(key, at_ms)
+        holder = self._fleet.directory.holder_of(key) if asset is None else None
+        if holder is not None and holder.begin_ms > at_ms and episode.life is Life.ACTIVE:
+            # heard after a claim that begins later: it stands then, as what stands when a device is claimed
+            asset, at_ms = holder.asset, holder.begin_ms
         if asset is not None:
-            judge_episode(self._fleet, asset, device, episode, edge=edge, at_ms=record.event_ms)
+            judge_episode(self._fleet, asset, device, episode, edge=edge, at_ms=at_ms)
 
 
 def _is_same_moment(before: Sample, sample: Sample) -> bool:

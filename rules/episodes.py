@@ -37,6 +37,8 @@ class Life(StrEnum):
     DOUBTFUL = "doubtful"
     ACTIVE = "active"
     ENDED = "ended"
+    UNKNOWN = "unknown"
+    """Only shown, never kept: it stood when the link was lost."""
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class Episode:
     last_ms: int
     past_keys: tuple[str, ...] = ()
     counted_by: tuple[str, ...] = ()
-    """Rules for which this occurrence has been counted."""
+    """Assets with the rules for which this occurrence has been counted, as `HN01-1 pb-battery`."""
 
     def describe(self, body: Alarm | Fault) -> None:
         """Take over what the newest word says of the condition."""

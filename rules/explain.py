@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from rules.tickets import EpisodeEvidence, Evidence, MeterEvidence, Ticket
+from rules.tickets import (
+    BaselineEvidence,
+    ConflictEvidence,
+    EpisodeEvidence,
+    Evidence,
+    IdentityEvidence,
+    MeterEvidence,
+    Ticket,
+    ToReview,
+)
 from rules.words import SourceStatus, TicketKind
 from telemetry.messages import MeterName, Phase, Provenance
 from telemetry.times import from_ms
 
 _CYCLES = frozenset({MeterName.BATTERY_CYCLES, MeterName.OPERATING_CYCLES})
+_LISTED = 50
+"""Assets of a review that are told one by one."""
 
 
 def _hours(value: float) -> str:
@@ -23,9 +34,11 @@ def _when(ms: int) -> str:
 
 
 def _reason(ticket: Ticket) -> str:
-    sort = {TicketKind.DATA: "asks for a reading", TicketKind.PM: "asks for preventive maintenance"}
+    data = "asks for a reading" if ticket.meter is not None else "asks for a word"
+    sort = {TicketKind.DATA: data, TicketKind.PM: "asks for preventive maintenance"}
     wanted = sort.get(ticket.kind, f"asks for {ticket.kind.replace('_', ' ')}")
-    return f"{ticket.id} {wanted} of {ticket.asset}: {ticket.title}."
+    about = "on" if ticket.kind is TicketKind.DATA and ticket.meter is None else "of"
+    return f"{ticket.id} {wanted} {about} {ticket.asset or 'the registry'}: {ticket.title}."
 
 
 def _meter(evidence: MeterEvidence, *, asks: bool) -> tuple[str, ...]:
@@ -54,6 +67,11 @@ def _meter(evidence: MeterEvidence, *, asks: bool) -> tuple[str, ...]:
             f"Another {_hours(unknown_h)} went unobserved since {_when(evidence.since_ms)}: the meter may "
             f"stand as high as {figure(evidence.high_h)}. Coverage is {evidence.coverage * 100:.0f} %."
         )
+    if evidence.provisional:
+        lines.append(
+            "These hours are provisional: they were heard at a port, and nobody has confirmed since which "
+            "device hangs there."
+        )
     if asks:
         lines.append("Whether the work is due cannot be told from this; a reading at the device decides.")
     return tuple(lines)
@@ -72,10 +90,52 @@ def _episode(evidence: EpisodeEvidence) -> tuple[str, ...]:
     return (f"{said}{grade}.", onset, *unmapped)
 
 
+def _identity(evidence: IdentityEvidence) -> tuple[str, ...]:
+    doubt = "From then on hours counted there are provisional." if evidence.provisional else ""
+    lines = (
+        f"At {evidence.where} spoke {evidence.before}, last on {_when(evidence.before_ms)}.",
+        f"Since {_when(evidence.since_ms)} {evidence.after} speaks there.",
+        doubt,
+    )
+    return tuple(filter(None, lines))
+
+
+def _review(one: ToReview) -> str:
+    said = [
+        f"no reading of {', '.join(one.meters)}" if one.meters else "",
+        "donated, its hours are not known" if one.donated else "",
+        f"due by the reading entered: {', '.join(one.due)}" if one.due else "",
+    ]
+    return f"{one.asset}: {'; '.join(filter(None, said))}."
+
+
+def _baselines(evidence: BaselineEvidence) -> tuple[str, ...]:
+    missing = evidence.missing
+    more = len(missing) - _LISTED
+    return (
+        f"{len(missing)} of {evidence.of} assets of the import {evidence.batch} are left to look up.",
+        *map(_review, missing[:_LISTED]),
+        *((f"And {more} more.",) if more > 0 else ()),
+    )
+
+
+def _conflict(evidence: ConflictEvidence) -> tuple[str, ...]:
+    whose = f"which belongs to {evidence.held_by} as {evidence.said_by} said; there it stays."
+    return (f"The settings gave it {evidence.alias} on {_when(evidence.at_ms)}, {whose}",)
+
+
 def _evidence(evidence: Evidence, ticket: Ticket) -> tuple[str, ...]:
-    if isinstance(evidence, MeterEvidence):
-        return _meter(evidence, asks=ticket.kind is TicketKind.DATA)
-    return _episode(evidence)
+    match evidence:
+        case MeterEvidence():
+            return _meter(evidence, asks=ticket.kind is TicketKind.DATA)
+        case EpisodeEvidence():
+            return _episode(evidence)
+        case IdentityEvidence():
+            return _identity(evidence)
+        case BaselineEvidence():
+            return _baselines(evidence)
+        case ConflictEvidence():
+            return _conflict(evidence)
 
 
 def _history(ticket: Ticket) -> tuple[str, ...]:

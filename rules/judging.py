@@ -3,19 +3,22 @@
 Rule 1: `any` opens on each condition; `all` opens when the others hold too.
 Rule 2: a rule with a meter has a cause for each cycle, so faults in a cycle count on its ticket; a rule
 without one has a cause for each asset.
-Rule 3: a request for a reading ends by itself when the work is due anyway, or when what was missing came in.
+Rule 3: while an import is under review, nothing is asked of the assets on it a second time.
+Rule 4: a request for a reading ends by itself when the work is due anyway, or when what was missing came in.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from rules.book import Work
+from rules.attributes import SPEAKING
+from rules.book import Work, rule_origin
 from rules.conditions import Judgement, Verdict, episode_evidence, holding, judge, matches
 from rules.documents import MeterCondition
 from rules.episodes import Edge, Episode, Life
 from rules.fleet import Fleet
 from rules.inputs import ActiveRule
+from rules.reviews import quiet
 from rules.state import Device, RuleState
 from rules.tickets import ENGINE, Evidence
 from rules.words import Standing, TicketKind, TicketPriority, TicketState
@@ -30,7 +33,11 @@ def cause_of(fleet: Fleet, asset: str, active: ActiveRule) -> str:
 
 
 def judge_asset(fleet: Fleet, asset: str, *, at_ms: int, silence: bool) -> None:
-    """Judge all meters of an asset; with `silence`, time without a reading until now counts as unknown."""
+    """Judge all meters of an asset; with `silence`, time without a reading until now counts as unknown.
+
+    Not so of an asset that is in store, on loan or away: there it need not be heard.
+    """
+    silence = silence and fleet.state.assets[asset].life_cycle in SPEAKING
     for active in fleet.directory.metered_of(asset):
         condition = active.rule.meter
         standing = fleet.state.rule_states[asset, active.rule.id]
@@ -53,8 +60,11 @@ def _settle(
     asset = standing.asset
     judgement = verdict.judgement
     evidence = _all_evidence(fleet, asset, active, verdict) if judgement is Judgement.DUE else None
+    asks = judgement is Judgement.ASK
     if judgement is Judgement.UNKNOWN:
         _stand(fleet, standing, Standing.UNKNOWN, why=verdict.why)
+    elif (asks or evidence is not None) and (why := quiet(fleet, asset, active.rule.id, asks=asks)):
+        _stand(fleet, standing, Standing.UNKNOWN, why=why)
     elif judgement is Judgement.ASK:
         if fleet.book.open_for(cause_of(fleet, asset, active)) is None:
             if standing.standing is not Standing.ASKED:
@@ -73,6 +83,23 @@ def _settle(
         _stand(fleet, standing, Standing.DUE)
 
 
+def take_back(fleet: Fleet, asset: str, *, at_ms: int) -> None:
+    """Cancel work that is due by hours that turned out to be of another device, or not to be there."""
+    for active in fleet.directory.metered_of(asset):
+        condition = active.rule.meter
+        standing = fleet.state.rule_states[asset, active.rule.id]
+        ticket = fleet.book.open_for(cause_of(fleet, asset, active))
+        if condition is None or standing.standing is not Standing.DUE or ticket is None:
+            continue
+        level = fleet.directory.level(asset, condition, now_ms=None)
+        verdict = judge(condition, level, standing, at_ms=at_ms)
+        if verdict.judgement is Judgement.DUE or any(one.about != "meter" for one in ticket.evidence):
+            continue
+        note = "the hours that it rested on are no longer this asset's"
+        fleet.book.end(ticket, TicketState.CANCELLED, at_ms=at_ms, who=ENGINE, note=note)
+        _stand(fleet, standing, Standing.UNKNOWN, why="not judged yet")
+
+
 def _stand(fleet: Fleet, known: RuleState, standing: Standing, *, why: str = "") -> None:
     if known.standing is not standing or known.why != why:
         fleet.stand(known.model_copy(update={"standing": standing, "why": why}))
@@ -86,7 +113,7 @@ def _asking(
         kind=TicketKind.DATA,
         priority=TicketPriority.P4,
         asset=standing.asset,
-        active=active,
+        origin=rule_origin(active),
         title=f"Reading wanted for: {active.rule.title}",
         action=f"Read {condition.name} at the device and close this ticket with the reading.",
         evidence=(verdict.evidence,) if verdict.evidence is not None else (),
@@ -126,7 +153,7 @@ def judge_standing_episodes(fleet: Fleet, asset: str, *, at_ms: int) -> None:
     for key, device in fleet.directory.devices_of(asset):
         for episode in device.episodes.values():
             for active in fleet.directory.rules_of(asset):
-                new = episode.life is Life.ACTIVE and active.rule.id not in episode.counted_by
+                new = episode.life is Life.ACTIVE and _counted(asset, active) not in episode.counted_by
                 if new and any(matches(entry, episode) for entry in active.rule.conditions):
                     fleet.touch(key)
                     _count_episode(fleet, asset, active, device, episode, at_ms=at_ms)
@@ -147,10 +174,15 @@ def _count_episode(
         evidence = _all_evidence(fleet, asset, active, verdict)
     if evidence is None:
         return
-    episode.counted_by = (*episode.counted_by, active.rule.id)
+    episode.counted_by = (*episode.counted_by, _counted(asset, active))
     fleet.book.want(_own_work(fleet, asset, active, evidence, at_ms=at_ms))
     if active.rule.all_of and active.rule.meter is not None:
         _stand(fleet, fleet.state.rule_states[asset, active.rule.id], Standing.DUE)
+
+
+def _counted(asset: str, active: ActiveRule) -> str:
+    """The mark of an occurrence that was counted for a rule of an asset."""
+    return f"{asset} {active.rule.id}"
 
 
 def _standing_episodes(fleet: Fleet, asset: str) -> tuple[Episode, ...]:
@@ -199,7 +231,7 @@ def _own_work(
         kind=rule.kind,
         priority=rule.priority,
         asset=asset,
-        active=active,
+        origin=rule_origin(active),
         title=rule.title,
         action=rule.action,
         evidence=evidence,

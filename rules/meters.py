@@ -4,7 +4,9 @@ Rule 1: time counts only between two readings of the same state that are at most
 (devices.md section 10); anything else, and any end in state *unknown*, is unknown time.
 Rule 2: lengths come from the host's monotonic time within one boot, else from event time.
 Rule 3: *low* is what was observed, *high* adds what is unknown: low <= truth <= high.
-Rule 4: time before the last written-down reading is in that reading, and is never counted again.
+Rule 4: a device counts all its life; what of it is whose is cut out between two times. What stood at a time
+is kept for good once anyone asked for it, and for each midnight (UTC) of the last hundred days; in between
+it is taken to have run evenly.
 Rule 5: only *in use* counts, and only for ventilation_h; test, service and demo time is known and not use.
 Their wear belongs to blower_h, which is not derived yet.
 """
@@ -12,12 +14,19 @@ Their wear belongs to blower_h, which is not derived yet.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import Field
 
 from rules.words import HOUR_MS
-from telemetry.messages import MeterReading, OperatingState
+from telemetry.messages import MeterName, OperatingState, Provenance
 
 GAP_PERIODS: Final = 3
+DAY_MS: Final = 24 * HOUR_MS
+_DAILY_FOR: Final = 100
+"""Days of which each midnight is marked."""
+_THIN_MS: Final = 28 * DAY_MS
+"""So often midnights older than that are thinned out to one in that time."""
 ROUNDING_H: Final = 1.0
 """A person's reading may differ that much from what was observed and still be the same meter."""
 
@@ -48,6 +57,16 @@ class Adjustment:
 
 
 @dataclass(frozen=True, slots=True)
+class AssetMeter:
+    """What an asset's meter was last written down to be, by people at the device: hours count on from it."""
+
+    reading_ms: int
+    since_ms: int
+    """When it showed that."""
+    adjustments: tuple[Adjustment, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
     """What a meter shows, at least and at most; since when, and how much of that time was observed."""
 
@@ -56,56 +75,135 @@ class Level:
     coverage: float
     since_ms: int
     elapsed_h: float
+    provisional: bool = False
+    """Whether hours in it were heard under a weak alias that nobody stands for."""
+
+
+class Count(NamedTuple):
+    """Time of a device until a moment, since it was first heard."""
+
+    counted_ms: int = 0
+    """Observed use."""
+    known_ms: int = 0
+    """Observed time in any state."""
+    unknown_ms: int = 0
+    """Unobserved time."""
+
+    def minus(self, earlier: Count) -> Count:
+        """The time since an earlier moment."""
+        return Count(
+            self.counted_ms - earlier.counted_ms,
+            self.known_ms - earlier.known_ms,
+            self.unknown_ms - earlier.unknown_ms,
+        )
+
+
+class Mark(NamedTuple):
+    """What a device had counted at a time."""
+
+    at_ms: int
+    stood: Count
 
 
 @dataclass(slots=True)
 class DerivedMeter:
-    """Hours counted from observed state: effective = counted + offset."""
+    """Hours of a device, counted from its observed state since it was first heard; none of it ever falls."""
 
     since_ms: int
-    """When the reading in force was written down, or the device was first heard."""
-    offset_ms: int = 0
+    """When the device first told its state."""
+    last_ms: int
+    """The latest time at which it did."""
     counted_ms: int = 0
-    """All observed use; never falls."""
+    """Observed use."""
     known_ms: int = 0
-    """Observed time in any state since `since_ms`."""
     unknown_ms: int = 0
-    """Unobserved time since `since_ms`."""
-    adjustments: list[Adjustment] = field(default_factory=list)
+    pins: dict[int, Count] = field(default_factory=dict)
+    """What stood at the times that someone asked for: ends of claims, written-down readings."""
+    awaited: list[int] = field(default_factory=list)
+    """Times asked for that the device has not come to yet."""
+    days: Annotated[list[Mark], Field(exclude=True)] = field(default_factory=list)
+    """What stood at past midnights; written down apart from the rest (rules/state.py)."""
 
-    def level(self, *, trailing_ms: int) -> Level:
-        """The level now, `trailing_ms` being the time without a reading that stands until now."""
-        low_ms = self.counted_ms + self.offset_ms
-        unknown_ms = self.unknown_ms + trailing_ms
-        elapsed_ms = self.known_ms + unknown_ms
-        return Level(
-            low_h=low_ms / HOUR_MS,
-            high_h=(low_ms + unknown_ms) / HOUR_MS,
-            coverage=self.known_ms / elapsed_ms if elapsed_ms else 1.0,
-            since_ms=self.since_ms,
-            elapsed_h=elapsed_ms / HOUR_MS,
-        )
+    @property
+    def total(self) -> Count:
+        """All that was counted."""
+        return Count(self.counted_ms, self.known_ms, self.unknown_ms)
 
-    def add(self, earlier: Sample, later: Sample, length_ms: int) -> None:
-        """Count the time between two successive readings of the device."""
-        length_ms = min(length_ms, later.event_ms - self.since_ms)
-        if length_ms <= 0:
-            return
-        same = earlier.state is later.state and later.state is not OperatingState.UNKNOWN
-        if not same or length_ms > earlier.gap_ms:
+    def at(self, at_ms: int) -> Count:
+        """What stood at a time."""
+        if at_ms >= self.last_ms:
+            return self.pins.get(at_ms) or self.total
+        if at_ms <= self.since_ms:
+            return Count()
+        return self.pins.get(at_ms) or self._between(at_ms)
+
+    def pin(self, at_ms: int) -> bool:
+        """Keep what stands at a time for good; True if that is news."""
+        if at_ms <= self.since_ms or at_ms in self.pins or at_ms in self.awaited:
+            return False
+        if at_ms > self.last_ms:
+            self.awaited.append(at_ms)
+        else:
+            self.pins[at_ms] = self.at(at_ms)
+        return True
+
+    def add(self, earlier: Sample, later: Sample, length_ms: int) -> bool:
+        """Count the time between two successive readings of the device; True if a midnight lay between."""
+        event_ms, state, last_ms = later.event_ms, later.state, self.last_ms
+        is_new_day = last_ms // DAY_MS < event_ms // DAY_MS
+        before = Mark(last_ms, self.total) if is_new_day or self.awaited else None
+        if earlier.state is not state or state is OperatingState.UNKNOWN or length_ms > earlier.gap_ms:
             self.unknown_ms += length_ms
-            return
-        self.known_ms += length_ms
-        if later.state is OperatingState.IN_USE:
-            self.counted_ms += length_ms
+        else:
+            self.known_ms += length_ms
+            if state is OperatingState.IN_USE:
+                self.counted_ms += length_ms
+        if event_ms > last_ms:
+            self.last_ms = event_ms
+        if before is not None:
+            self._come_to(before)
+        if is_new_day and before is not None:
+            self._mark_days(before)
+        return is_new_day
 
-    def rebase(self, reading_h: float, *, at_ms: int, reason: str) -> None:
-        """Show `reading_h` from then on; what was unknown is answered by the reading."""
-        was_h = (self.counted_ms + self.offset_ms) / HOUR_MS
-        self.adjustments.append(Adjustment(at_ms, was_h, reading_h, reason))
-        self.offset_ms = round(reading_h * HOUR_MS) - self.counted_ms
-        self.known_ms = self.unknown_ms = 0
-        self.since_ms = at_ms
+    def _come_to(self, earlier: Mark) -> None:
+        """Pin the awaited times that the last reading has passed."""
+        later = Mark(self.last_ms, self.total)
+        for at_ms in [at_ms for at_ms in self.awaited if at_ms <= self.last_ms]:
+            self.awaited.remove(at_ms)
+            self.pins[at_ms] = _evenly(earlier, later, at_ms)
+
+    def _mark_days(self, earlier: Mark) -> None:
+        """Mark the first and the last midnight since the reading before; thin out what is old."""
+        later = Mark(self.last_ms, self.total)
+        first = (earlier.at_ms // DAY_MS + 1) * DAY_MS
+        last = self.last_ms // DAY_MS * DAY_MS
+        self.days.extend(Mark(at_ms, _evenly(earlier, later, at_ms)) for at_ms in sorted({first, last}))
+        if earlier.at_ms // _THIN_MS != self.last_ms // _THIN_MS:
+            young_ms = self.last_ms - _DAILY_FOR * DAY_MS
+            self.days = [m for m in self.days if m.at_ms >= young_ms or m.at_ms % _THIN_MS == 0]
+
+    def _between(self, at_ms: int) -> Count:
+        """What stood between two marks."""
+        marks = [
+            Mark(self.since_ms, Count()),
+            *self.days,
+            *(Mark(pin_ms, stood) for pin_ms, stood in self.pins.items()),
+            Mark(self.last_ms, self.total),
+        ]
+        earlier = max((mark for mark in marks if mark.at_ms <= at_ms), key=lambda mark: mark)
+        later = min((mark for mark in marks if mark.at_ms >= at_ms), key=lambda mark: mark)
+        return _evenly(earlier, later, at_ms)
+
+
+def _evenly(earlier: Mark, later: Mark, at_ms: int) -> Count:
+    """What stood at a time between two marks, as if all had run evenly."""
+    width_ms = later.at_ms - earlier.at_ms
+    if width_ms <= 0:
+        return later.stood
+    part_ms = at_ms - earlier.at_ms
+    gone = later.stood.minus(earlier.stood)
+    return Count(*(was + ran * part_ms // width_ms for was, ran in zip(earlier.stood, gone, strict=True)))
 
 
 @dataclass(slots=True)
@@ -120,9 +218,9 @@ class ReportedMeter:
     fell_to: float | None = None
     """The last figure below `value`, until the device tells one that is not."""
 
-    def level(self) -> Level:
+    def level(self, *, provisional: bool) -> Level:
         """The level as last told."""
-        return Level(self.value, self.value, 1.0, self.since_ms, 0.0)
+        return Level(self.value, self.value, 1.0, self.since_ms, 0.0, provisional)
 
     def tell(self, value: float, *, event_ms: int) -> bool:
         """Take the next figure; False if it is late or falls, and thus changes nothing in effect."""
@@ -153,6 +251,6 @@ def trailing_ms(last: Sample | None, *, now_ms: int, since_ms: int) -> int:
     return max(0, now_ms - max(last.event_ms, since_ms))
 
 
-def reported_name(reading: MeterReading) -> str:
+def reported_key(meter: MeterName, provenance: Provenance) -> str:
     """The name by which a told figure is kept: figures of different provenance are never mixed."""
-    return f"{reading.meter}/{reading.provenance}"
+    return f"{meter}/{provenance}"

@@ -32,6 +32,8 @@ class MeterEvidence(Stated):
     lead_h: float
     due_h: float
     cycle: int
+    provisional: bool = False
+    """Whether hours in it wait for someone who confirms device and port."""
 
 
 class EpisodeEvidence(Stated):
@@ -51,7 +53,58 @@ class EpisodeEvidence(Stated):
     """Publisher and device as named in its topic."""
 
 
-Evidence = Annotated[MeterEvidence | EpisodeEvidence, Field(discriminator="about")]
+class IdentityEvidence(Stated):
+    """Another device speaks where one spoke before."""
+
+    about: Literal["identity"] = "identity"
+    where: str
+    """The port, as publisher and device of its topic, or the weak alias."""
+    before: str
+    after: str
+    before_ms: int
+    """When the former was heard last."""
+    since_ms: int
+    """When the other was heard first."""
+    provisional: bool
+    """Whether hours of an asset can no longer be told from those of the other device."""
+
+
+class ToReview(Stated):
+    """An asset of an import of which something has to be looked up."""
+
+    asset: str
+    meters: tuple[MeterName, ...]
+    """Those on which rules count and that nobody has read."""
+    due: tuple[str, ...]
+    """Rules whose work is due, or may be, by the readings that were entered."""
+    donated: bool
+    """Whether it ran elsewhere before, and nobody has said how long."""
+
+
+class BaselineEvidence(Stated):
+    """The assets of an import of which readings are missing still."""
+
+    about: Literal["baselines"] = "baselines"
+    batch: str
+    missing: tuple[ToReview, ...]
+    of: int
+    """How many there were at first."""
+
+
+class ConflictEvidence(Stated):
+    """The settings give an alias to an asset, people gave it to another."""
+
+    about: Literal["conflict"] = "conflict"
+    alias: str
+    held_by: str
+    said_by: str
+    at_ms: int
+
+
+Evidence = Annotated[
+    MeterEvidence | EpisodeEvidence | IdentityEvidence | BaselineEvidence | ConflictEvidence,
+    Field(discriminator="about"),
+]
 
 
 class MeterRef(Stated):
@@ -71,6 +124,7 @@ class Ticket(Stated):
     kind: TicketKind
     priority: TicketPriority
     asset: str
+    """Empty where it is about the registry of the site."""
     rule: str
     version: str
     title: str

@@ -1,64 +1,33 @@
-"""One configured device: connected, polled, heard and supervised, whatever happens to the others.
+"""One configured device: connected, talked to and supervised, whatever happens to the others.
 
-Rule 1: a poll is sent only after all that the one before brought is on disk in the outbox.
-Rule 2: what was heard is never dropped: without room in the outbox the device waits, unpolled, and says so.
-Rule 3: polls follow the given clock; answers, links and retries are real.
+Rule 1: what was heard is never dropped: without room in the outbox the device waits, unpolled, and says so.
+Rule 2: a device that must not be kept waiting is talked to all the same; what it says meanwhile waits in
+memory within bounds, and what is lost beyond them is counted. Then it is heard anew, with a new adapter, so
+that what became of its alarms is compared and not guessed.
+Rule 3: links and retries are real, whatever the clock.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from random import Random
 
-from adapters.contract import UNTOLD, Adapter, Answer, Heard, Outcome, Refusal, Skipped
-from adapters.host.ear import Ear
-from adapters.host.lanes import Unsent
-from adapters.host.outbox import Outbox
+from adapters.contract import Adapter, Conversing
+from adapters.host.device_health import DeviceHealth
+from adapters.host.device_intake import Intake
+from adapters.host.mllp_room import Shelf
 from adapters.host.pace import backoff_s
-from adapters.host.transports import Connection, Transport
+from adapters.host.talk import Talk
+from adapters.host.together import together
+from adapters.host.transports import Lossy, Transport
+from adapters.host.units import REASON_CHARACTERS, Units
 from telemetry.clock import Clock
-from telemetry.errors import MessageError, SettingsError, Unavailable
-from telemetry.messages import Alias, Body, LinkState, Message, Status, Strength, encode
-from telemetry.times import from_ms
+from telemetry.errors import SettingsError, Unavailable
 
 log = logging.getLogger(__name__)
-
-MUTE_AFTER = 3
-"""Polls, or periods of a device that speaks by itself, without a reading before it is mute."""
-STALL_S = 1.0
-"""Real time between two tries to put into an outbox that has no room."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceHealth:
-    """How a device stands, and what it has done since the host started."""
-
-    name: str
-    place: str
-    protocol: str
-    state: LinkState | None = None
-    """None before anything is known."""
-    trouble: str = ""
-    """Why it is not online."""
-    stalled: str = ""
-    """Why what it said cannot be put into the outbox now; it is not polled meanwhile."""
-    last_heard_ms: int | None = None
-    links: int = 0
-    polls: int = 0
-    heard: int = 0
-    """Frames that could be read."""
-    refusals: int = 0
-    skipped: int = 0
-    """Messages that were read and are not carried on purpose."""
-    stalls: int = 0
-    """Times that the outbox had no room."""
-    faults: int = 0
-    """Bugs of ours that ended a link."""
 
 
 @dataclass(slots=True)
@@ -70,7 +39,7 @@ class Device:
     poll_s: float
     transport: Transport
     make: Callable[[], Adapter]
-    outbox: Outbox
+    outbox: Shelf
     clock: Clock
     rng: Random
     answer_s: float = 5.0
@@ -78,183 +47,124 @@ class Device:
     backoff_most_s: float = 60.0
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     """Waits in real time before a further attempt."""
+    publisher: str = field(kw_only=True)
+    """Whose device it is."""
+    has_units: bool = False
+    """Whether several devices may speak behind its link."""
     _adapter: Adapter = field(init=False)
-    _port: Alias = field(init=False)
-    _alias: Alias = field(init=False)
-    _health: DeviceHealth = field(init=False)
+    _intake: Intake = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with an adapter, and the port as the only name known."""
-        self._adapter = self.make()
-        self._port = Alias(
-            protocol=self.protocol, namespace="port", identifier=self.name, strength=Strength.WEAK
+        adapter = self.make()
+        self._intake = Intake(
+            self.name,
+            Units(self.publisher, self.name, self.protocol, self.has_units),
+            self.outbox,
+            self.clock,
+            pause=self.pause,
+            must_talk=isinstance(adapter, Conversing),
         )
-        self._alias = self._port
-        self._health = DeviceHealth(self.name, self.transport.place, self.protocol)
+        self._begin(adapter)
+
+    def _begin(self, adapter: Adapter) -> None:
+        """Let that adapter speak from here on."""
+        self._adapter = adapter
+        self._intake.units.life = f"{self.rng.getrandbits(40):010x}"
 
     @property
     def health(self) -> DeviceHealth:
         """How it stands now."""
-        return self._health
+        tally, room, link = self._intake.tally, self._intake.room, self._intake.units.link
+        return DeviceHealth(
+            name=self.name,
+            place=self.transport.place,
+            protocol=self.protocol,
+            state=link.link,
+            trouble=link.reason,
+            stalled=room.stalled,
+            since_ms=link.since_ms,
+            last_heard_ms=link.last_heard_ms,
+            links=tally.links,
+            polls=tally.polls,
+            heard=tally.heard,
+            refusals=tally.refusals,
+            skipped=tally.skipped,
+            stalls=room.stalls,
+            lost=tally.lost + (self.transport.lost if isinstance(self.transport, Lossy) else 0),
+            faults=tally.faults,
+            units=tuple(unit.health for unit in self._intake.units.behind),
+        )
 
     async def run(self) -> None:
         """Keep the device heard until cancelled, or until its input has ended for good.
 
         Raises only what the outbox raises when it is beyond use.
         """
+        moving = asyncio.create_task(self._intake.room.run(), name=f"{self.name} into the outbox")
+        try:
+            await together(_watched(moving), self._keep_heard())
+        finally:
+            self._tell_gone("host stopped")
+            self._intake.room.close()
+            await asyncio.wait((moving,))
+            if lost := self._intake.room.give_up():
+                log.error("%s: %d messages could not be kept as the host stopped", self.name, lost)
+            moving.result()
+
+    async def _keep_heard(self) -> None:
         attempt = 0
         while True:
-            heard_before = self._health.heard
+            heard_before = self._intake.tally.heard
             trouble = ""
             try:
                 await self._keep_link()
             except (Unavailable, SettingsError) as error:
                 trouble = str(error)
-            except asyncio.CancelledError:
-                with suppress(Unavailable):  # the host's own status says that nothing is heard
-                    await self.outbox.put_many(self._turned(LinkState.OFFLINE, "host stopped"))
-                raise
             except Exception:  # the one supervisor: a bug in one adapter must not silence the other devices
                 log.exception("%s: fault of ours; beginning anew with this device", self.name)
                 trouble = "fault in hourmeter"
-                self._count(faults=1)
-                self._adapter = self.make()
-            if trouble and trouble != self._health.trouble:
+                self._intake.tally.faults += 1
+                self._begin(self.make())
+                if _is_stopping():  # it was met on the way out, and took the place of the cancellation
+                    raise asyncio.CancelledError from None
+            if trouble and trouble[:REASON_CHARACTERS] != self._intake.units.link.reason:
                 log.warning("%s: %s; trying again", self.name, trouble)
-            await self._commit(self._turned(LinkState.OFFLINE, trouble or "end of input"))
+            if self._intake.begin_anew():
+                self._begin(self.make())
+            self._tell_gone(trouble or "end of input")
             if not trouble:
-                return
-            attempt = 0 if self._health.heard > heard_before else attempt
+                return await self._intake.kept()
+            attempt = 0 if self._intake.tally.heard > heard_before else attempt
             await self.pause(backoff_s(attempt, first_s=1.0, most_s=self.backoff_most_s, rng=self.rng))
             attempt += 1
 
-    # -- one link -----------------------------------------------------------------------------------------
-
     async def _keep_link(self) -> None:
-        """Connect, poll and listen; returns at the end of all input. Raises Unavailable."""
+        """Connect and talk; returns at the end of all input. Raises Unavailable."""
         connection = await self.transport.connect()
-        ear = Ear(connection)
         try:
-            self._count(links=1)
-            await self._digest(self._adapter.connected(), connection)
-            await self._poll_until_the_end(connection, ear)
-            await self._digest(self._adapter.closed(), connection)
-        except Unavailable:
-            await self._digest(self._adapter.closed(), None)
-            raise
+            self._intake.tally.links += 1
+            await Talk(
+                self.transport.place,
+                connection,
+                self._adapter,
+                self._intake,
+                self.clock,
+                self.poll_s,
+                self.answer_s,
+            ).run()
         finally:
-            await ear.close()
             await connection.close()
 
-    async def _poll_until_the_end(self, connection: Connection, ear: Ear) -> None:
-        silent = 0
-        goes_on = True
-        while goes_on:
-            heard_before = self._health.heard
-            began_ms = self.clock.mono_ms()
-            if request := self._adapter.poll():
-                await connection.write(request)
-                self._count(polls=1)
-                answer = asyncio.sleep(self.answer_s)
-                goes_on = await self._listen(connection, ear, until=answer, heard_before=heard_before)
-            if goes_on:
-                rest_s = self.poll_s - (self.clock.mono_ms() - began_ms) / 1000
-                goes_on = await self._listen(connection, ear, until=self.clock.sleep(max(0.0, rest_s)))
-            silent = 0 if self._health.heard > heard_before else silent + 1
-            if goes_on and silent == MUTE_AFTER:
-                await self._commit(self._turned(LinkState.MUTE, "does not answer"))
+    def _tell_gone(self, reason: str) -> None:
+        self._intake.tell(self._intake.units.gone(reason, at_ms=self.clock.now_ms()))
 
-    async def _listen(
-        self, connection: Connection, ear: Ear, *, until: Awaitable[None], heard_before: int | None = None
-    ) -> bool:
-        """Take in what comes until then, or until more than that count is heard; whether input goes on."""
-        timer = asyncio.ensure_future(until)
-        try:
-            while not timer.done():
-                data = await ear.hear(timer)
-                if data is None:
-                    return False
-                await self._digest(self._adapter.feed(data), connection)
-                if heard_before is not None and self._health.heard > heard_before:
-                    return True
-            timer.result()
-            return True
-        finally:
-            timer.cancel()
 
-    # -- what was heard -----------------------------------------------------------------------------------
+def _is_stopping() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
-    async def _digest(self, outcomes: tuple[Outcome, ...], connection: Connection | None) -> None:
-        """Answer what must be answered, then put everything said into the outbox."""
-        now_ms, mono_ms = self.clock.now_ms(), self.clock.mono_ms()
-        said: list[Message] = []
-        lost: Unavailable | None = None
-        for outcome in outcomes:
-            match outcome:
-                case Answer():
-                    try:
-                        if connection is not None:
-                            await connection.write(outcome.data)
-                    except Unavailable as error:  # raised when what was heard is safe
-                        lost = error
-                case Refusal():
-                    self._count(refusals=1)
-                    log.info("%s: refused at byte %d: %s", self.name, outcome.offset, outcome.reason)
-                case Skipped():
-                    self._count(skipped=1)
-                case Heard():
-                    self._count(heard=1)
-                    self._health = replace(self._health, last_heard_ms=now_ms)
-                    self._alias = self._port if outcome.alias == UNTOLD else outcome.alias
-                    said.extend(
-                        self._message(body, at_ms=now_ms, device_time=outcome.device_time)
-                        for body in (*self._changed(LinkState.ONLINE, ""), *outcome.bodies)
-                    )
-        await self._commit(self._unsent(said, mono_ms=mono_ms))
-        if lost is not None:
-            raise lost
 
-    def _changed(self, state: LinkState, reason: str) -> tuple[Status, ...]:
-        """The status to be told if the link's state is another one than before."""
-        before, self._health = self._health.state, replace(self._health, state=state, trouble=reason)
-        return () if state == before else (Status(link=state, reason=reason[:256]),)
-
-    def _turned(self, state: LinkState, reason: str) -> tuple[Unsent, ...]:
-        """The message of a change that the host noticed by itself."""
-        said = [self._message(status, at_ms=self.clock.now_ms()) for status in self._changed(state, reason)]
-        return self._unsent(said, mono_ms=self.clock.mono_ms())
-
-    def _message(self, body: Body, *, at_ms: int, device_time: datetime | None = None) -> Message:
-        return Message(alias=self._alias, observed_at=from_ms(at_ms), device_time=device_time, body=body)
-
-    def _unsent(self, said: Sequence[Message], *, mono_ms: int) -> tuple[Unsent, ...]:
-        """The messages as bytes, without those that are too large to be carried."""
-        messages: list[Unsent] = []
-        for message in said:
-            kind = message.body.kind
-            try:
-                messages.append(Unsent(self.name, kind, encode(message), self.clock.boot(), mono_ms))
-            except MessageError as error:
-                self._count(refusals=1)
-                log.info("%s: %s: %s", self.name, kind, error)
-        return tuple(messages)
-
-    async def _commit(self, messages: Sequence[Unsent]) -> None:
-        """Put into the outbox, waiting for room as long as it takes."""
-        while messages:
-            try:
-                await self.outbox.put_many(messages)
-            except Unavailable as error:
-                if not self._health.stalled:
-                    log.error("%s: %s; not polled meanwhile", self.name, error)
-                self._count(stalls=1)
-                self._health = replace(self._health, stalled=str(error))
-                await self.pause(STALL_S)
-            else:
-                self._health = replace(self._health, stalled="")
-                return
-
-    def _count(self, **more: int) -> None:
-        self._health = replace(
-            self._health, **{name: getattr(self._health, name) + n for name, n in more.items()}
-        )
+async def _watched(task: asyncio.Task[None]) -> None:
+    """Fail when that task fails; it is not cancelled with us."""
+    await asyncio.shield(task)

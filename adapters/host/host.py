@@ -5,99 +5,40 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from random import Random
 
-from adapters.contract import Parity, ProtocolFile, SerialLine
-from adapters.host import serial_port, transports
-from adapters.host.devices import Device, DeviceHealth
-from adapters.host.lanes import Room
+from adapters.contract import ProtocolFile, SerialLine
+from adapters.host.device_health import DeviceHealth
+from adapters.host.devices import Device
+from adapters.host.host_check import check
+from adapters.host.host_settings import DeviceSettings, HostSettings
+from adapters.host.letterbox import Letterbox, LetterboxHealth, Port
 from adapters.host.link import Link
 from adapters.host.mllp import Gateway, gateway
 from adapters.host.mllp_health import GatewayHealth
-from adapters.host.mllp_settings import GatewaySettings
 from adapters.host.outbox import Outbox, open_outbox
-from adapters.host.pace import Pace
 from adapters.host.publisher import Publisher, PublisherHealth
 from adapters.host.transports import Transport
-from telemetry import topics
+from adapters.host.ways import Listen, Replay, SerialPort, Tcp, Udp
 from telemetry.clock import Clock
 from telemetry.errors import SettingsError
 
-
-@dataclass(frozen=True, slots=True)
-class Tcp:
-    """A device behind a serial-device server, or one that listens on TCP."""
-
-    host: str
-    port: int
-    connect_timeout_s: float = 5.0
-
-    def transport(self) -> Transport:
-        """The way there."""
-        return transports.tcp(self.host, self.port, connect_timeout_s=self.connect_timeout_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """A capture file, played once."""
-
-    path: Path
-
-    def transport(self) -> Transport:
-        """The way there."""
-        return transports.replay(self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class SerialPort:
-    """A device at a serial port of this machine; what is None is set as its protocol says."""
-
-    path: Path
-    baud_rate: int | None = None
-    data_bits: int | None = None
-    parity: Parity | None = None
-    stop_bits: int | None = None
-
-    def transport(self, usual: SerialLine) -> Transport:
-        """The way there."""
-        line = replace(
-            usual,
-            baud_rate=self.baud_rate or usual.baud_rate,
-            data_bits=self.data_bits or usual.data_bits,
-            parity=self.parity or usual.parity,
-            stop_bits=self.stop_bits or usual.stop_bits,
-        )
-        return serial_port.serial(self.path, line)
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceSettings:
-    """One device as the operator describes it."""
-
-    name: str
-    """Names the device in topics: A-Z a-z 0-9 _ -, not beginning with `_`."""
-    protocol: str
-    reached: Tcp | Replay | SerialPort
-    poll_s: float | None = None
-    """Seconds between polls; the protocol's own figure if None."""
-    answer_s: float = 5.0
-    """Real seconds within which a poll is answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostSettings:
-    """One adapter host."""
-
-    publisher: str
-    """Its MQTT user, site code included."""
-    outbox: Path
-    devices: tuple[DeviceSettings, ...]
-    gateways: tuple[GatewaySettings, ...] = ()
-    room: Room = field(default_factory=Room)
-    pace: Pace = field(default_factory=Pace)
+__all__ = [
+    "DeviceSettings",
+    "Host",
+    "HostHealth",
+    "HostSettings",
+    "Listen",
+    "Port",
+    "Replay",
+    "SerialPort",
+    "Tcp",
+    "Udp",
+    "open_host",
+    "transport_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +48,7 @@ class HostHealth:
     publisher: PublisherHealth
     devices: tuple[DeviceHealth, ...]
     gateways: tuple[GatewayHealth, ...] = ()
+    letterboxes: tuple[LetterboxHealth, ...] = ()
 
 
 class Host:
@@ -118,11 +60,13 @@ class Host:
         publisher: Publisher,
         devices: tuple[Device, ...],
         gateways: tuple[Gateway, ...] = (),
+        letterboxes: tuple[Letterbox, ...] = (),
         outbox: Outbox,
     ) -> None:
         self._publisher = publisher
         self._devices = devices
         self._gateways = gateways
+        self._letterboxes = letterboxes
         self._outbox = outbox
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -134,6 +78,7 @@ class Host:
             self._publisher.health,
             tuple(device.health for device in self._devices),
             tuple(one.health for one in self._gateways),
+            tuple(box.health for box in self._letterboxes),
         )
 
     async def run(self) -> None:
@@ -210,73 +155,77 @@ async def open_host(
     `rng` must be unpredictable in earnest (random.SystemRandom): it names streams and connections.
     `machine` names this machine, so that a copied outbox is told apart. Raises SettingsError, Unavailable.
     """
-    _check(settings, protocols)
+    check(settings, protocols)
     async with open_outbox(
         settings.outbox, machine=machine, clock=clock, rng=rng, room=settings.room
     ) as outbox:
         publisher = Publisher(settings.publisher, outbox, link, clock, rng, settings.pace)
+        ports = dict.fromkeys(one.reached.port for one in settings.devices if isinstance(one.reached, Listen))
+        boxes = {port: Letterbox(port) for port in ports}
         devices = tuple(
-            _device(one, protocols[one.protocol], outbox=outbox, clock=clock, rng=rng)
+            _device(
+                one,
+                protocols[one.protocol],
+                publisher=settings.publisher,
+                boxes=boxes,
+                outbox=outbox,
+                clock=clock,
+                rng=rng,
+            )
             for one in settings.devices
         )
         gateways = tuple(gateway(one, outbox=outbox, clock=clock) for one in settings.gateways)
-        yield Host(publisher=publisher, devices=devices, gateways=gateways, outbox=outbox)
+        yield Host(
+            publisher=publisher,
+            devices=devices,
+            gateways=gateways,
+            letterboxes=tuple(boxes.values()),
+            outbox=outbox,
+        )
 
 
 def _device(
-    settings: DeviceSettings, protocol: ProtocolFile, *, outbox: Outbox, clock: Clock, rng: Random
+    settings: DeviceSettings,
+    protocol: ProtocolFile,
+    *,
+    publisher: str,
+    boxes: Mapping[Port, Letterbox],
+    outbox: Outbox,
+    clock: Clock,
+    rng: Random,
 ) -> Device:
     poll_s = protocol.info.poll_s if settings.poll_s is None else settings.poll_s
     return Device(
         name=settings.name,
         protocol=settings.protocol,
         poll_s=poll_s,
-        transport=_transport(settings, protocol.info.line),
-        make=partial(protocol.adapter, period_s=poll_s),
+        transport=transport_of(settings, protocol.info.line, boxes),
+        make=partial(settings.options or protocol.adapter, period_s=poll_s),
         outbox=outbox,
         clock=clock,
         rng=rng,
         answer_s=settings.answer_s,
+        publisher=publisher,
+        has_units=protocol.info.units,
     )
 
 
-def _transport(settings: DeviceSettings, usual: SerialLine | None) -> Transport:
-    if not isinstance(settings.reached, SerialPort):
-        return settings.reached.transport()
-    if usual is None:
-        raise SettingsError(
-            where=f"device {settings.name!r}",
-            found=f"protocol {settings.protocol!r} is not spoken over a serial port",
-            expected="host and port",
-        )
-    return settings.reached.transport(usual)
-
-
-def _check(settings: HostSettings, protocols: Mapping[str, ProtocolFile]) -> None:
-    def refuse(where: str, found: str, expected: str) -> None:
-        raise SettingsError(where=where, found=found, expected=expected)
-
-    if not topics.is_name(settings.publisher):
-        refuse("publisher", repr(settings.publisher), "must be 1 to 64 of A-Z a-z 0-9 _ -")
-    names = [device.name for device in settings.devices]
-    for one in settings.gateways:
-        where = f"gateway {one.name!r}"
-        if not topics.is_name(one.name) or one.name.startswith("_") or len(one.name) > 32:
-            refuse(
-                where, "is no name for a gateway", "must be 1 to 32 of A-Z a-z 0-9 _ -, not beginning with _"
-            )
-        others = (*names, *(other.name for other in settings.gateways if other is not one))
-        if taken := next((name for name in others if f"{name}-".startswith(f"{one.name}-")), ""):
-            refuse(where, f"begins the name {taken!r}", "must be a name that begins no other on this host")
-    for device in settings.devices:
-        where = f"device {device.name!r}"
-        if not topics.is_name(device.name) or device.name.startswith("_"):
-            refuse(
-                where, "is no name for a topic", "must be 1 to 64 of A-Z a-z 0-9 _ -, not beginning with _"
-            )
-        if names.count(device.name) > 1:
-            refuse(where, "is named twice", "must be a name of its own for every device")
-        if device.protocol not in protocols:
-            refuse(where, f"protocol {device.protocol!r} is not known", f"use one of: {', '.join(protocols)}")
-        if device.poll_s is not None and device.poll_s <= 0:
-            refuse(where, f"poll_s is {device.poll_s:g}", "must be more than 0 seconds")
+def transport_of(
+    settings: DeviceSettings, usual: SerialLine | None, boxes: Mapping[Port, Letterbox]
+) -> Transport:
+    """The way to a device; raises SettingsError where its protocol is not spoken over a serial port."""
+    match settings.reached:
+        case SerialPort() as port:
+            if usual is None:
+                raise SettingsError(
+                    where=f"device {settings.name!r}",
+                    found=f"protocol {settings.protocol!r} is not spoken over a serial port",
+                    expected="host and port",
+                )
+            return port.transport(usual)
+        case Listen() as listen:
+            return listen.transport(boxes[listen.port])
+        case Replay() as replay:
+            return replay.transport(settings.protocol)
+        case way:
+            return way.transport()

@@ -1,23 +1,30 @@
 """Ways to reach a device: TCP to a serial-device server, and the replay of a capture file.
 
-A serial port of this machine stands in `adapters.host.serial_port`.
+A serial port of this machine stands in `adapters.host.serial_port`, datagrams in `adapters.host.udp`.
 
-Rule: `read` returns b"" only when no byte will ever come again; a link that is lost raises Unavailable.
+Rule 1: `read` returns b"" only when no byte will ever come again; a link that is lost raises Unavailable.
+Rule 2: where pieces have bounds of their own, as datagrams, `read` returns one of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from types import MappingProxyType
+from typing import BinaryIO, Final, Protocol, runtime_checkable
 
+from adapters.capture import Played
 from telemetry.errors import SettingsError, Unavailable
 
 PIECE_BYTES = 4096
-"""Most bytes returned by one read."""
+"""Most bytes returned by one read of a stream."""
+_KEEPALIVE: Final = MappingProxyType({"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4})
+"""A device that speaks by itself and is gone without a word is noticed after two minutes."""
 
 
 class Connection(Protocol):
@@ -42,6 +49,15 @@ class Transport(Protocol):
 
     async def connect(self) -> Connection:
         """Open a link. Raises Unavailable, to be tried again."""
+
+
+@runtime_checkable
+class Lossy(Transport, Protocol):
+    """A transport that cannot keep its device waiting."""
+
+    @property
+    def lost(self) -> int:
+        """Pieces that came and found no room, since the host started."""
 
 
 class Incoming(Protocol):
@@ -71,7 +87,18 @@ class Outgoing(Protocol):
 Dial = Callable[[str, int], Awaitable[tuple[Incoming, Outgoing]]]
 
 
-def tcp(host: str, port: int, *, connect_timeout_s: float, dial: Dial = asyncio.open_connection) -> Transport:
+async def _dial(host: str, port: int) -> tuple[Incoming, Outgoing]:
+    """A connection whose loss is noticed although nothing is sent."""
+    reader, writer = await asyncio.open_connection(host, port)
+    link = writer.get_extra_info("socket")
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:
+            link.setsockopt(socket.IPPROTO_TCP, option, value)
+    return reader, writer
+
+
+def tcp(host: str, port: int, *, connect_timeout_s: float, dial: Dial = _dial) -> Transport:
     """A serial-device server (or a device) that listens on TCP."""
     return _Tcp(host, port, connect_timeout_s, dial)
 
@@ -81,9 +108,12 @@ def stream(place: str, reader: Incoming, writer: Outgoing) -> Connection:
     return _Stream(place, reader, writer)
 
 
-def replay(path: Path, *, piece_bytes: int = PIECE_BYTES) -> Transport:
-    """A capture file, fed in pieces once; what is written to it is let go."""
-    return _Replay(path, piece_bytes)
+def replay(path: Path, *, protocol: str = "", piece_bytes: int = PIECE_BYTES) -> Transport:
+    """What a device of that protocol sent, fed in pieces once, as fast as it is taken.
+
+    A file of its bytes, or a capture of `hourmeter record`. What is written to it is let go.
+    """
+    return _Replay(path, protocol, piece_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +173,7 @@ class _Stream:
 @dataclass(frozen=True, slots=True)
 class _Replay:
     path: Path
+    protocol: str
     piece_bytes: int
 
     @property
@@ -156,7 +187,7 @@ class _Replay:
             raise SettingsError(
                 where="replay", found=f"{self.path}: {words_of(error)}", expected="name a capture file"
             ) from error
-        return _Capture(self.place, file, self.piece_bytes)
+        return _Capture(self.place, file, self.piece_bytes, Played(self.protocol, where=self.place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +195,15 @@ class _Capture:
     place: str
     file: BinaryIO
     piece_bytes: int
+    played: Played
 
     async def read(self) -> bytes:
+        while piece := await self._piece():
+            if data := self.played.feed(piece):
+                return data
+        return self.played.close()
+
+    async def _piece(self) -> bytes:
         try:
             return await asyncio.to_thread(self.file.read, self.piece_bytes)
         except OSError as error:
@@ -179,5 +217,7 @@ class _Capture:
 
 
 def words_of(error: OSError) -> str:
-    """The system's words for an error."""
+    """The system's words for an error, or those of a library where it has better ones."""
+    if error.errno and str(error.strerror).startswith("Connect call failed"):  # asyncio, and the place again
+        return os.strerror(error.errno)
     return error.strerror or str(error) or type(error).__name__

@@ -1,6 +1,10 @@
 """Puritan Bennett 840 and 980 ventilators over their DCI port: the SNDF report, polled; SNDA where it is all.
 
-The layout of the reports as bytes stands in `adapters.puritan_bennett_reports`.
+    SNDF CR   MISCF,1225,169 ,  STX  07:30 ,840 3510000001    ,JAN 09 2024 , ... ,  ETX  CR
+              MISCF,1229,169 ,  STX  the same, with four further bytes            ,  ETX  CR
+    SNDA CR   MISCA,706,97,     STX  07:30 ,840 3510000001    ,      ,JAN 09 2024 , ... ,  ETX  CR
+
+The layout of the reports byte by byte stands in `adapters.puritan_bennett_reports`.
 
 Rule 1: ventilation figures, settings and the ideal body weight (60) never leave this file. Rate and minute
 volume are looked at to judge use, and dropped.
@@ -25,10 +29,33 @@ from types import MappingProxyType
 from typing import Final
 
 from adapters.asking import Asking
-from adapters.contract import Answer, Example, Heard, Outcome, ProtocolInfo, Refusal, SerialLine, Way
+from adapters.contract import (
+    Answer,
+    Evidence,
+    Example,
+    Heard,
+    Model,
+    Outcome,
+    ProtocolInfo,
+    Refusal,
+    SerialLine,
+    Table,
+    Way,
+)
 from adapters.edges import Edge, Occurrences, Reading
 from adapters.framing import Frame
-from adapters.puritan_bennett_reports import PHILIPS, SNDA, SNDF, Layout, Report, frame_of, frames, report_of
+from adapters.puritan_bennett_reports import (
+    LAYOUTS,
+    PHILIPS,
+    SNDA,
+    SNDF,
+    Layout,
+    Report,
+    frame_of,
+    frames,
+    report_of,
+)
+from adapters.redacting import FrameRedactor
 from telemetry.messages import (
     Alarm,
     AlarmKind,
@@ -51,10 +78,69 @@ INFO: Final = ProtocolInfo(
     id="puritan-bennett",
     manufacturer="Puritan Bennett",
     title="Puritan Bennett 840/980 DCI (SNDF, SNDA)",
-    source="field tables of MD PnP and OpenICE; a capture of an 840 (SNDF, 2023); all else by tables only",
+    source=(
+        "the field tables of MD PnP (840, C++), OpenICE and RTA-node-python, read side by side; a capture"
+        " of 33 reports of one 840 (2023); a report of an 840 (SNDA, 2011) and one of a 980 (SNDF, 2023)"
+        " printed in public source code; kinds of alarms and the rule of use by this project"
+    ),
     poll_s=30.0,
     ways=(Way.SERIAL, Way.TCP),
     line=SerialLine(baud_rate=9600),
+    models=(
+        Model("840, SNDF of 1225 bytes", Evidence.CAPTURE, "33 reports of one ventilator, 2023"),
+        Model(
+            "840, SNDF of 1229 bytes (port set to Philips)",
+            Evidence.MANUAL,
+            "the announced length alone: no document says where the four further bytes stand",
+        ),
+        Model("840, SNDA of 706 bytes (older software)", Evidence.MANUAL, "and one printed report"),
+        Model("980, SNDF", Evidence.MANUAL, "and one printed report"),
+        Model("980, SNDA or port set to Philips", Evidence.MANUAL, "the tables of the 840 only"),
+    ),
+    sends=(
+        "`RSET`, once for each link: clears the ventilator's input.",
+        "`SNDF`, one for each poll: the full report. Each question is ended by CR.",
+        (
+            "`SNDA`, in place of `SNDF`. Where two `SNDF` in a row stay without an answer it is tried, in"
+            " turn with `SNDF`; when it is answered and the next `SNDF` again is not, the software is taken"
+            " to be older, and `SNDA` alone is asked. A new link begins with `SNDF`, and so does a"
+            " ventilator that has left three `SNDA` without an answer: another one may stand there."
+        ),
+    ),
+    bedside=(
+        "The ventilator answers what it is asked and does nothing else on this port: the documents at hand"
+        " name no alarm and no sign for questions that stop. It was not tried at a bedside."
+    ),
+    notes=(
+        "### Cable",
+        (
+            "RS-232, 8 data bits, no parity, 1 stop bit; 1200 to 115200 bits per second. 9600 and 38400"
+            " are usual, and the ventilator's own setting (communication set-up) must be the same; its port"
+            " must be set to DCI or Philips. One host only: a monitor or an information system that asks"
+            " the same port gets our answers, and we get its. Connector and cable are those of the"
+            " operator's manual of the ventilator; they were not checked here. A port of the 980 other than"
+            " RS-232 is not offered."
+        ),
+        "### What is told, and what is not",
+        (
+            "Not carried by these reports: operating hours, standby, software version, battery charge."
+            " Hours are derived from use. Everything of the patient stays in the adapter: settings,"
+            " ventilation figures, the ideal body weight (60); alarms of the patient are counted and never"
+            " open a ticket."
+        ),
+        (
+            "There is no checksum and no sequence number: header, STX, ETX, CR, both numbers and every"
+            " width must agree, or the report is refused and counted. Of 1229 bytes the fields are told"
+            " apart by their commas, none narrower than in 1225."
+        ),
+        (
+            "SNDA 51 and 95 stand for two fields of SNDF each, untold which. What SNDA does not tell is"
+            " unknown: an alarm that was open before is said to be unknown, once. A 980 leaves 146 to 152"
+            " blank: a word there is kept as an unmapped fault. Its field 161 is a value of the patient,"
+            " and dropped."
+        ),
+        "A Respironics V60 answers SNDA in the same frame, and names no device: here it is refused.",
+    ),
 )
 
 _IDENTITY: Final = re.compile(r"(840|980) +([0-9A-Za-z-]+)")
@@ -331,6 +417,119 @@ def adapter(*, period_s: float) -> PuritanBennett:
     return PuritanBennett(period_s=period_s)
 
 
+# -- what may be recorded -----------------------------------------------------------------------------------
+
+
+def redactor() -> FrameRedactor[Frame]:
+    """A redactor for one link: of a report, clock, identity, O2 sensor and alarm words stay as they are."""
+    return FrameRedactor(frames(), keep=_kept)
+
+
+def _kept(frame: Frame) -> bytes:
+    """The report with what is heard of it, all else blank; nothing of a device that is not known."""
+    report = report_of(frame.data)
+    identity = _IDENTITY.fullmatch(report.fields[6])
+    if identity is None:
+        return b""
+    meaning = _IN_SNDA if report.layout is SNDA else _IN_SNDF
+    clock = (5, report.layout.date) if report.device_time else ()
+    kept = {field: report.fields[field] for field in (*clock, 6)}
+    kept |= {field: _evidence(report.fields[field]) for field in (meaning.rate, meaning.volume)}
+    kept[9] = "*" if report.fields[9] else ""
+    if meaning.o2_sensor is not None and report.fields[meaning.o2_sensor].upper() in _ENABLED:
+        kept[meaning.o2_sensor] = report.fields[meaning.o2_sensor]
+    for places in _fields_by_code(report.layout, identity[1]).values():
+        for field in places:
+            kept[field] = _reading((report.fields[field],), meaning.active).raw
+    return frame_of(
+        {field: text.replace("(no word)", "?") for field, text in kept.items()}, layout=report.layout
+    )
+
+
+def _evidence(figure: str) -> str:
+    """As much of a figure as tells use."""
+    if not _FIGURE.fullmatch(figure):
+        return ""
+    return "1" if float(figure) > 0 else "0"
+
+
+# -- its page -----------------------------------------------------------------------------------------------
+
+_SOURCE: Final = "field tables of MD PnP, OpenICE and RTA-node-python"
+
+
+def _widths(layout: Layout) -> str:
+    wide = ", ".join(
+        f"{field}: {width}" for field, width in zip(layout.fields, layout.widths, strict=True) if width != 6
+    )
+    return f"6; {wide}"
+
+
+def _word_rows() -> tuple[tuple[str, ...], ...]:
+    return (
+        *((word, "SNDF", "active", level) for word, level in _LEVELS.items()),
+        *((word, "SNDA", "active", level) for word, level in _ALARM.items()),
+        *((word or "(blank)", "both", "not active", "") for word in sorted(_QUIET)),
+        ("any other", "both", "unknown, said once", ""),
+    )
+
+
+def _condition_rows() -> tuple[tuple[str, ...], ...]:
+    """Every code with what it is called by either model, and its fields."""
+    rows = []
+    for code in {**_SNDF_840, **_SNDF_980, **_SNDA_OWN}:
+        by_model = {model: table.get(code) for model, table in _TABLES.items()}
+        for row in dict.fromkeys(row for row in (*by_model.values(), _SNDA_OWN.get(code)) if row):
+            only = [model for model, its in by_model.items() if its == row]
+            short = ", ".join(map(str, _SNDA_FIELDS.get(code, ())))
+            full, short = ("", str(row.field)) if code in _SNDA_OWN else (str(row.field), short)
+            what = f"fault: {row.effect}" if isinstance(row, _FaultRow) else row.kind.value
+            where = only[0] if len(only) == 1 else ""
+            rows.append((code, row.text, what, full, short, where))
+    return tuple(rows)
+
+
+TABLES: Final = (
+    Table(
+        "The reports",
+        _SOURCE,
+        ("asked by", "header", "fields", "bytes from STX to ETX", "bytes of a field"),
+        tuple(
+            (
+                layout.command.decode(),
+                layout.header[:-1].decode(),
+                f"{len(layout.fields)}, {layout.fields[0]} to {layout.fields[-1]}",
+                str(layout.body),
+                _widths(layout),
+            )
+            for layout in LAYOUTS
+        ),
+    ),
+    Table(
+        "What is read",
+        _SOURCE,
+        ("told", "SNDF", "SNDA", "becomes"),
+        (
+            ("clock, to the minute, no zone", f"5, {SNDF.date}", f"5, {SNDA.date}", "device time"),
+            ("model and serial number", "6", "6", "identity, alias"),
+            ("mode", "9", "9", "use, with the next two"),
+            ("total rate", str(_IN_SNDF.rate), str(_IN_SNDA.rate), "in use above 0"),
+            ("exhaled minute volume", str(_IN_SNDF.volume), str(_IN_SNDA.volume), "in use above 0"),
+            ("O2 sensor", str(_IN_SNDF.o2_sensor), "", Quantity.O2_SENSOR_ENABLED_BOOL.value),
+        ),
+    ),
+    Table("Words of alarms", _SOURCE, ("word", "in", "condition", "priority"), _word_rows()),
+    Table(
+        "Alarms and faults",
+        f"{_SOURCE}; kinds by this project",
+        ("code", "text", "kind", "SNDF", "SNDA", "only"),
+        _condition_rows(),
+    ),
+)
+
+
+# -- examples -----------------------------------------------------------------------------------------------
+
 QUIET_FIELDS: Final[Mapping[int, str]] = MappingProxyType(
     {
         5: "07:30",
@@ -409,6 +608,18 @@ EXAMPLES: Final = (
         "a ventilator in use with nothing amiss",
         _frame(),
         bodies=_GREETING,
+        alias=_ALIAS,
+        device_time=_AT,
+    ),
+    Example(
+        "both figures zero are idle, one of them is a contradiction, and blank is unknown",
+        _frame({70: "0.0", 72: "0.000"}) + _frame({70: "0.0"}) + _frame({70: "", 72: "0"}),
+        bodies=(
+            _identity(_ALIAS),
+            _IN_USE.model_copy(update={"state": OperatingState.IDLE}),
+            _SENSOR,
+            *2 * (_IN_USE.model_copy(update={"state": OperatingState.UNKNOWN}),),
+        ),
         alias=_ALIAS,
         device_time=_AT,
     ),

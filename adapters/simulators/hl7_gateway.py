@@ -11,19 +11,28 @@ import json
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
-from adapters.simulators.hl7_gateway_fleet import Fleet, fleet
+from adapters.simulators.hl7_gateway_fleet import Said, fleet
 from adapters.simulators.hl7_gateway_line import Network, Pusher, Record
+from adapters.simulators.hl7_gateway_mindray import egateway
 from telemetry.clock import Clock
 from telemetry.times import from_ms
 
 
-async def speak(devices: Fleet, *, pusher: Pusher, clock: Clock, period_s: float) -> None:
+class Speaking(Protocol):
+    """Devices behind a gateway."""
+
+    def said(self, since: datetime, now: datetime) -> Iterable[Said]:
+        """What happened after `since` and until `now`, and how all devices stand then."""
+
+
+async def speak(devices: Speaking, *, pusher: Pusher, clock: Clock, period_s: float) -> None:
     """Push what the devices say each period of the clock, until cancelled."""
     since = from_ms(clock.now_ms())
     while True:
@@ -34,7 +43,7 @@ async def speak(devices: Fleet, *, pusher: Pusher, clock: Clock, period_s: float
 
 
 @asynccontextmanager
-async def gateway(devices: Fleet, *, pusher: Pusher, clock: Clock, period_s: float) -> AsyncIterator[None]:
+async def gateway(devices: Speaking, *, pusher: Pusher, clock: Clock, period_s: float) -> AsyncIterator[None]:
     """A gateway at work, with these devices behind it."""
     tasks = (
         asyncio.create_task(pusher.run()),
@@ -68,12 +77,13 @@ async def _run(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    devices = fleet(
-        monitors=options.monitors,
-        pumps=options.pumps,
-        seed=options.seed,
-        start=datetime.now(UTC),
-        prefix=f"S{int(time.time()) % 1_000_000:06}N",
+    start, prefix = datetime.now(UTC), f"S{int(time.time()) % 1_000_000:06}N"
+    devices: Speaking = (
+        egateway(monitors=options.monitors, start=start, prefix=prefix)
+        if options.egateway
+        else fleet(
+            monitors=options.monitors, pumps=options.pumps, seed=options.seed, start=start, prefix=prefix
+        )
     )
     with ExitStack() as stack:
         log = stack.enter_context(options.log.open("a")) if options.log else None
@@ -114,6 +124,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=2575, help="its port")
     parser.add_argument("--monitors", type=int, default=3)
     parser.add_argument("--pumps", type=int, default=5)
+    parser.add_argument(
+        "--egateway", action="store_true", help="speak as a Mindray eGateway does, with monitors only"
+    )
     parser.add_argument(
         "--period-s", type=float, default=60.0, help="seconds between two reports of a device"
     )

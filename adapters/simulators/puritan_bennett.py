@@ -207,7 +207,8 @@ async def _run(options: argparse.Namespace) -> None:
         sys.stdout.write(json.dumps({"ports": ports}, default=str) + "\n")
         sys.stdout.flush()
         with suppress(TimeoutError):  # its time is over, as was asked
-            await asyncio.wait_for(stop.wait(), options.seconds)
+            async with asyncio.timeout(options.seconds):
+                await stop.wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -69,6 +69,12 @@ async def test_a_refused_connection_is_weather_with_place_and_advice() -> None:
         await transport.connect()
 
 
+async def test_asyncio_s_own_words_which_name_the_place_again_are_not_passed_on() -> None:
+    error = OSError(111, "Connect call failed ('10.0.0.7', 4001)")
+    with pytest.raises(Unavailable, match=r"^10\.0\.0\.7:4001: Connection refused; check"):
+        await tcp("10.0.0.7", 4001, connect_timeout_s=5, dial=refused(error)).connect()
+
+
 async def test_no_answer_within_the_time_given_is_weather() -> None:
     async def silence(host: str, port: int) -> tuple[Incoming, Outgoing]:
         await asyncio.Event().wait()

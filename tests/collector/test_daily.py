@@ -268,7 +268,7 @@ def test_observed_time_is_what_the_rules_count(
     samples = [
         Sample(DAY0 * DAY_MS + at_ms, "", 0, state, round(period_s * 1000)) for at_ms, state, period_s in rows
     ]
-    meter = DerivedMeter(since_ms=samples[0].event_ms)
+    meter = DerivedMeter(since_ms=samples[0].event_ms, last_ms=samples[0].event_ms)
     for earlier, later in pairwise(samples):
         meter.add(earlier, later, later.event_ms - earlier.event_ms)
     days = read(written([Told(at_ms, usage(state, period_s=period)) for at_ms, state, period in rows]))

@@ -47,7 +47,7 @@ def busy_engine() -> tuple[Engine, Journal]:
         engine.apply(journal.tick(HOUR))
         engine.apply(journal.say(usage()))
     engine.apply(journal.say(alarm()))
-    engine.apply(journal.say(fault(), alias=STRANGER))
+    engine.apply(journal.say(fault(), alias=STRANGER, device="pb-2"))
     return engine, journal
 
 

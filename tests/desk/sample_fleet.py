@@ -1,26 +1,25 @@
-"""A fleet as a hospital has it: 27 devices in four wards, six open tickets, two unclaimed devices."""
+"""A fleet as a hospital has it: 27 devices in four wards, six open tickets, three unclaimed devices."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from desk.live import Source
 from desk.views import (
-    AdjustmentRow,
-    AssetView,
     DeviceRow,
-    EpisodeRow,
     EventRow,
     Fleet,
     Health,
     MeterRow,
     Numbers,
-    StandingRow,
     TicketRow,
     UnclaimedRow,
 )
+from desk.views_asset import AdjustmentRow, AliasRow, AssetView, ChangeRow, EpisodeRow, StandingRow, WardRow
+from rules.attributes import Attribute, Funding, LifeCycle
 from rules.episodes import Life
 from rules.meters import Adjustment
 from rules.tickets import EpisodeEvidence, Evidence, MeterEvidence
@@ -68,6 +67,9 @@ def device(
     link: LinkState | None = LinkState.ONLINE,
     heard_ms: int | None = NOW_MS - 3 * MIN_MS,
     meters: tuple[MeterRow, ...] = (),
+    owner: str = "",
+    life_cycle: LifeCycle = LifeCycle.IN_SERVICE,
+    unknown_alarms: int = 0,
 ) -> DeviceRow:
     """Ventilator `number` of the site."""
     return DeviceRow(
@@ -80,6 +82,9 @@ def device(
         state=state,
         heard_ms=heard_ms,
         meters=meters,
+        owner=owner,
+        life_cycle=life_cycle,
+        unknown_alarms=unknown_alarms,
     )
 
 
@@ -157,7 +162,7 @@ def source(view: Callable[[], Awaitable[Fleet]]) -> Source:
 
 def _asset(row: DeviceRow, of: Fleet) -> AssetView:
     if not row.has_adapter:
-        return AssetView(row, "suction pump", (), (), (), (), (), ())
+        return AssetView(row, "suction pump", (), (), (), (), (), (), facts=_BOUGHT)
     adjusted = Adjustment(NOW_MS - 900 * HOUR_MS, 1_249.6, 0.0, "the work was done (T-3)")
     battery = EpisodeRow(
         "alarm", "115", "LOW BATTERY", Life.ENDED, NOW_MS - 49 * HOUR_MS, NOW_MS - 47 * HOUR_MS
@@ -170,13 +175,43 @@ def _asset(row: DeviceRow, of: Fleet) -> AssetView:
     return AssetView(
         row=row,
         device_type="ventilator",
-        aliases=(f"puritan-bennett 840 35120{row.asset[-4:]}",),
+        aliases=(
+            AliasRow(f"puritan-bennett 840 35120{row.asset[-4:]}", is_weak=False, from_ms=None, to_ms=None),
+            AliasRow(
+                "medibus port vent-7",
+                is_weak=True,
+                from_ms=NOW_MS - 2_400 * HOUR_MS,
+                to_ms=NOW_MS - 2_000 * HOUR_MS,
+            ),
+        ),
         heard_as=(f"hn01-icu/vent-{row.asset[-2:]}",),
         adjustments=(AdjustmentRow(MeterName.VENTILATION_H, adjusted),),
         standings=standings,
         episodes=(battery,),
         tickets=tuple(ticket for ticket in of.tickets if ticket.asset == row.asset),
+        facts=_BOUGHT,
+        wards=(WardRow(row.ward, NOW_MS - 900 * HOUR_MS), WardRow("Step-down", NOW_MS - 3_000 * HOUR_MS)),
+        changes=_CHANGES,
     )
+
+
+_BOUGHT: Final = (
+    (Attribute.SERIAL, "3512000077"),
+    (Attribute.OWNER, "Sở Y tế"),
+    (Attribute.WARRANTY_END, "2025-03-15"),
+    (Attribute.CONTRACT_END, "2027-12-31"),
+    (Attribute.SUPPLIER, "Công ty An Bình"),
+    (Attribute.FUNDING, Funding.DONATION),
+)
+_CHANGES: Final = (
+    ChangeRow(
+        Attribute.WARD, "Step-down", "ICU", NOW_MS - 900 * HOUR_MS, "Lan", "transfer 12/2026", counts=True
+    ),
+    ChangeRow(Attribute.OWNER, "", "Bộ Y tế", NOW_MS - 950 * HOUR_MS, "Lan", "typing error", counts=False),
+    ChangeRow(
+        Attribute.LIFE_CYCLE, "accepted", "in_service", NOW_MS - 3_000 * HOUR_MS, "Lan", "import", counts=True
+    ),
+)
 
 
 def _device(number: int) -> DeviceRow:
@@ -207,14 +242,15 @@ def _device(number: int) -> DeviceRow:
             link=LinkState.OFFLINE,
             state=OperatingState.STANDBY,
             heard_ms=NOW_MS - 50 * HOUR_MS,
+            unknown_alarms=2,
             meters=(meter(88.1, unknown_h=50.0, coverage=0.84),),
         ),
-        20: device(20, ward=ward, state=OperatingState.OFF, meters=(meter(8.6),)),
+        20: device(20, ward=ward, state=OperatingState.OFF, owner="Sở Y tế", meters=(meter(8.6),)),
         22: device(
             22,
             ward=ward,
             meters=(
-                meter(141.2, coverage=0.99),
+                replace(meter(141.2, coverage=0.99), is_provisional=True),
                 meter(
                     21_840,
                     name=MeterName.POWER_ON_H,
@@ -235,6 +271,7 @@ def _by_hand(number: int, label: str, *meters: MeterRow) -> DeviceRow:
         asset=f"HN01-{number:04}",
         label=label,
         ward=WARDS[3] if number % 2 else WARDS[1],
+        life_cycle=LifeCycle.IN_STORE if number == 33 else LifeCycle.IN_SERVICE,
         manufacturer="Yuwell",
         model="7A-23D",
         link=None,
@@ -341,6 +378,23 @@ def hospital() -> Fleet:
                 "vent-31",
                 NOW_MS - 2 * MIN_MS,
                 OperatingState.IN_USE,
+                model="Puritan Bennett 840",
+                serial="3512080077",
+                first_ms=NOW_MS - 70 * HOUR_MS,
+                meters=(meter(51.4, due_h=None, standing=None),),
+                open_alarms=1,
+                command="hourmeter assets claim ASSET puritan-bennett 840 3512080077",
+            ),
+            UnclaimedRow(
+                "medibus port evita-2",
+                "hn01-icu",
+                "evita-2",
+                NOW_MS - 3 * HOUR_MS,
+                OperatingState.UNKNOWN,
+                is_weak=True,
+                first_ms=NOW_MS - 20 * HOUR_MS,
+                unknown_alarms=1,
+                command="hourmeter assets claim ASSET medibus port evita-2 --from DAY --confirmed",
             ),
             UnclaimedRow(
                 "puritan-bennett 980 35B1904411",

@@ -11,8 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters.host.devices import DeviceHealth
+from adapters.host.device_health import DeviceHealth, UnitHealth
 from adapters.host.host import HostHealth
+from adapters.host.letterbox import LetterboxHealth
 from adapters.host.mllp_health import GatewayHealth, GatewayTally
 from adapters.host.pace import Tally
 from adapters.host.publisher import PublisherHealth
@@ -64,13 +65,20 @@ WELL = Vitals(
             DeviceHealth(
                 "vent-1", "ttyUSB0", "puritan-bennett", LinkState.ONLINE, last_heard_ms=T0_MS, polls=9
             ),
-            DeviceHealth("vent-2", "ttyUSB1", "puritan-bennett"),
+            DeviceHealth(
+                "vent-2",
+                "ttyUSB1",
+                "puritan-bennett",
+                lost=5,
+                units=(UnitHealth("vent-2-a", LinkState.MUTE, "", None, None),),
+            ),
         ),
         (
             GatewayHealth(
                 "gw", "127.0.0.1:2575", LinkState.ONLINE, 1, 40, 38, 2, "", GatewayTally(heard=500, lost=1)
             ),
         ),
+        (LetterboxHealth("UDP port 24005 of 0.0.0.0", 8, ("192.0.2.9",)),),
     ),
 )
 
@@ -109,6 +117,14 @@ def test_every_figure_is_told_with_its_labels_and_none_is_another_number() -> No
         ("hourmeter_devices", ("unknown",)): 1,
         ("hourmeter_outbox_held_messages", ()): 6,
         ("hourmeter_publisher_resent_total", ()): 3,
+        ("hourmeter_device_link", ("vent-1", "puritan-bennett", "online")): 1,
+        ("hourmeter_device_link", ("vent-1", "puritan-bennett", "offline")): 0,
+        ("hourmeter_device_link", ("vent-2", "puritan-bennett", "unknown")): 1,
+        ("hourmeter_device_units", ("vent-2", "mute")): 1,
+        ("hourmeter_device_units", ("vent-2", "online")): 0,
+        ("hourmeter_device_lost_total", ("vent-2",)): 5,
+        ("hourmeter_gateway_link", ("gw", "online")): 1,
+        ("hourmeter_port_strangers_total", ("UDP port 24005 of 0.0.0.0",)): 8,
         ("hourmeter_device_polls_total", ("vent-1",)): 9,
         ("hourmeter_device_last_heard_timestamp_seconds", ("vent-1",)): T0_MS / 1000,
         ("hourmeter_gateway_heard_total", ("gw",)): 500,
@@ -139,7 +155,7 @@ def test_names_are_as_prometheus_wants_them_and_labels_stay_few() -> None:
         assert figure.name.endswith("_total") is (figure.kind is Kind.COUNTER), figure.name
         assert set(figure.labels) <= {
             *("kind", "place", "outcome", "identity", "consumer", "priority", "link", "state"),
-            *("device", "gateway"),
+            *("device", "protocol", "gateway", "port"),
         }, "every other label is a list of words that does not grow with the site"
     names = [figure.name for figure in FIGURES]
     assert len(names) == len(set(names))

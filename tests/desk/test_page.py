@@ -434,7 +434,7 @@ async def test_trouble_with_the_history_is_said_beside_what_is_kept() -> None:
 
 async def test_an_empty_page_says_what_to_do_next() -> None:
     text = (await see(fleet())).text
-    assert "No device is entered yet. Enter each as [[asset]]" in text
+    assert "No device is entered yet. Import your inventory: `hourmeter assets import FILE`" in text
     assert "No open ticket. One appears here by itself" in text
     assert "Unclaimed" not in text
 

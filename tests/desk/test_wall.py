@@ -15,10 +15,21 @@ from collector.ledger import Ledger, open_ledger
 from desk import wall
 from desk.live import Source
 from desk.settings import Settings, load
-from rules.inputs import Baseline, RegisteredAsset, Registry
+from desk.views_asset import AliasRow
+from rules.attributes import Attribute, LifeCycle, Value
+from rules.inputs import (
+    AmendAsset,
+    Baseline,
+    ClaimAlias,
+    DeskInput,
+    RegisteredAsset,
+    Registry,
+    ReleaseAlias,
+    RetireAsset,
+)
 from telemetry.clock import Clock
 from telemetry.errors import SettingsError
-from telemetry.messages import LinkState, MeterName, OperatingState, Provenance
+from telemetry.messages import Alias, LinkState, MeterName, OperatingState, Provenance
 from tests.collector.journals import ALIAS, ROOMY, T0_MS, usage
 
 MINUTE_MS = 60_000
@@ -84,8 +95,10 @@ def _collect(journal: Journal, first: int, last: int) -> None:
         intake.tick(at_ms + 2_000)
 
 
-async def _conclude(journal: Journal, ledger: Ledger) -> None:
+async def _conclude(journal: Journal, ledger: Ledger, *said: DeskInput) -> None:
     await sync_registry(ledger, REGISTRY)
+    for one in said:
+        await ledger.append_input(one)
     concluder = await resume(journal, ledger, mono_ms=lambda: 0)
     while await concluder.step():
         pass
@@ -141,8 +154,69 @@ async def test_assets_with_and_without_adapter_are_shown_with_what_is_known_of_t
     assert view.health.concluded_ms == LAST_MS
     assert view.no_data_since_ms is None
     assert asset is not None
-    assert asset.aliases == ("puritan-bennett 840 3510000001",)
+    assert asset.aliases == (
+        AliasRow("puritan-bennett 840 3510000001", is_weak=False, from_ms=None, to_ms=None),
+    )
     assert asset.heard_as == ("hn01-a/vent1",)
+
+
+PORT = Alias(protocol="medibus", namespace="port", identifier="evita-1")
+SAID_MS = T0_MS + 10 * MINUTE_MS
+CHANGES: tuple[DeskInput, ...] = (
+    AmendAsset(
+        at_ms=SAID_MS,
+        by="Lan",
+        reason="transfer",
+        asset="HN01-1",
+        values=(
+            Value(attribute=Attribute.WARD, value="Cấp cứu"),
+            Value(attribute=Attribute.OWNER, value="SYT"),
+        ),
+    ),
+    AmendAsset(
+        at_ms=SAID_MS,
+        by="Lan",
+        reason="bought",
+        asset="HN01-1",
+        values=(Value(attribute=Attribute.WARRANTY_END, value="2027-03-15"),),
+    ),
+    ClaimAlias(at_ms=SAID_MS, by="Lan", reason="seen", asset="HN01-1", alias=PORT, from_ms=T0_MS),
+    ReleaseAlias(at_ms=SAID_MS, by="Lan", reason="moved", asset="HN01-1", alias=PORT, to_ms=SAID_MS),
+    RetireAsset(at_ms=SAID_MS, by="Lan", reason="decision", asset="HN01-2"),
+)
+
+
+async def test_what_people_said_of_an_asset_is_shown_with_its_history(settings: Settings) -> None:
+    with _journal(settings) as journal:
+        _collect(journal, 0, 31)
+        async with shown(settings, now_ms=LAST_MS) as (source, ledger):
+            await _conclude(journal, ledger, *CHANGES)
+            view = await source.fleet()
+            asset = await source.asset("HN01-1")
+    assert asset is not None
+    vent, suction = view.devices
+    assert (vent.ward, vent.owner, suction.life_cycle) == ("Cấp cứu", "SYT", LifeCycle.DISPOSED)
+    assert asset.facts == ((Attribute.OWNER, "SYT"), (Attribute.WARRANTY_END, "2027-03-15"))
+    assert [row.ward for row in asset.wards] == ["Cấp cứu", "ICU"]
+    assert asset.wards[0].from_ms == SAID_MS
+    assert (asset.changes[0].attribute, asset.changes[0].by) == (Attribute.WARRANTY_END, "Lan")
+    assert asset.aliases == (
+        AliasRow("puritan-bennett 840 3510000001", is_weak=False, from_ms=None, to_ms=None),
+        AliasRow("medibus port evita-1", is_weak=True, from_ms=T0_MS, to_ms=SAID_MS),
+    )
+
+
+async def test_a_device_that_nobody_claims_is_shown_with_all_it_said(settings: Settings) -> None:
+    gone = ReleaseAlias(at_ms=SAID_MS, by="Lan", reason="mistake", asset="HN01-1", alias=ALIAS)
+    with _journal(settings) as journal:
+        _collect(journal, 0, 31)
+        async with shown(settings, now_ms=LAST_MS) as (source, ledger):
+            await _conclude(journal, ledger, gone)
+            (row,) = (await source.fleet()).unclaimed
+    assert row.first_ms is not None
+    assert 0 <= row.first_ms - T0_MS < 1_000
+    assert [meter.low_h for meter in row.meters] == [0.5]
+    assert row.command == "hourmeter assets claim ASSET puritan-bennett 840 3510000001"
 
 
 async def test_what_stands_still_is_not_of_now_and_a_demo_counts_in_its_own_time(settings: Settings) -> None:

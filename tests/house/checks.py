@@ -24,7 +24,7 @@ PURE_IMPORTS = frozenset({
     "datetime", "decimal", "enum", "fractions", "functools", "graphlib", "hashlib", "heapq", "itertools",
     "json", "math", "operator", "pathlib.PurePath", "pathlib.PurePosixPath", "re", "statistics", "string",
     "struct", "textwrap", "types", "typing", "unicodedata", "zlib", "annotated_types", "orjson", "pydantic",
-    "pydantic_core", "yaml",
+    "pydantic_core", "yaml", "html.escape", "xml.parsers.expat",
 })  # fmt: skip
 """What a pure room may import besides rooms of ours: values in, values out. Grows only by such."""
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from desk import metrics
+from adapters.registry import protocols
+from desk import adapter_pages, metrics
 from desk.broker import acl_text
 from desk.settings import Settings
 from tests.house import documents
@@ -40,6 +41,35 @@ def test_every_setting_is_documented(request: pytest.FixtureRequest) -> None:
 def test_every_metric_is_documented(request: pytest.FixtureRequest) -> None:
     update = bool(request.config.getoption("--update"))
     _golden(ROOT / "docs/metrics.md", metrics.document(), update=update)
+
+
+DEVICES = ROOT / "docs/devices"
+
+
+def test_every_page_of_a_device_is_written_from_its_protocol_file(request: pytest.FixtureRequest) -> None:
+    """A protocol file whose page was not written yet is none the worse for it."""
+    files = protocols()
+    update = bool(request.config.getoption("--update"))
+    orphans = sorted(page.name for page in DEVICES.iterdir() if page.stem not in files)
+    if update:
+        for orphan in orphans:
+            (DEVICES / orphan).unlink()
+    for name, file in files.items():
+        if update or (DEVICES / f"{name}.md").exists():
+            _golden(DEVICES / f"{name}.md", adapter_pages.page(file), update=update)
+    assert update or orphans == []
+
+
+@pytest.mark.parametrize(("name", "folder"), [("README.md", "docs/devices"), ("docs/index.md", "devices")])
+def test_every_page_of_a_device_is_in_the_table_that_leads_there(
+    request: pytest.FixtureRequest, name: str, folder: str
+) -> None:
+    before, begin, rest = (ROOT / name).read_text(encoding="utf-8").partition("<!-- devices -->\n")
+    end = "<!-- end of devices -->"
+    infos = [file.info for file in protocols().values() if (DEVICES / f"{file.info.id}.md").exists()]
+    grid = adapter_pages.index(infos, folder=folder)
+    text = f"{before}{begin}{grid}\n{end}{rest.partition(end)[2]}"
+    _golden(ROOT / name, text, update=bool(request.config.getoption("--update")))
 
 
 def test_the_sample_names_every_setting_and_its_default() -> None:

@@ -24,6 +24,7 @@ _CLOCKS = frozenset({
     # a simulator may be a process of its own, without a desk to hand it a clock
     "adapters/simulators/puritan_bennett.py",
     "adapters/simulators/hl7_gateway.py",
+    "adapters/simulators/serving.py",
 })  # fmt: skip
 _PURE = tuple(path for path, _ in product() if is_pure(path))
 

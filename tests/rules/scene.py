@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from rules.documents import Rule, load
 from rules.engine import Engine
-from rules.inputs import Baseline, RegisteredAsset, Registry, RuleSet, rule_set
+from rules.inputs import AliasKey, Baseline, RegisteredAsset, Registry, RuleSet, rule_set
 from rules.lint import RuleFile
-from rules.state import Changes, State, read_device, read_engineering, write_device
+from rules.state import Changes, Device, State, read_device, read_engineering, write_days, write_device
 from rules.tickets import Ticket, TicketEvent
 from telemetry.envelope import Envelope
 from telemetry.messages import (
@@ -180,6 +180,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.state = State()
+        self.days: dict[AliasKey, str] = {}
         self.tickets: dict[str, Ticket] = {}
         self.events: list[TicketEvent] = []
 
@@ -187,12 +188,21 @@ class Kept:
         """Write changes down."""
         state = self.state
         state.engineering = read_engineering(changes.engineering)
-        if changes.assets is not None:
-            state.assets = {asset.id: asset for asset in changes.assets}
+        for asset in changes.assets:
+            state.assets[asset.id] = asset
+        for gone in changes.gone:
+            state.assets.pop(gone, None)
+            state.meters = {key: meter for key, meter in state.meters.items() if key[0] != gone}
+        for owner, name, meter in changes.meters:
+            state.meters[owner, name] = meter
+        for port_name, port in changes.ports:
+            state.ports[port_name] = port
         if changes.rules is not None:
             state.rules = {active.rule.id: active for active in changes.rules}
         for device in changes.devices:
-            state.devices[device.key] = read_device(device.document)
+            if device.days is not None:
+                self.days[device.key] = device.days
+            state.devices[device.key] = read_device(device.document, self.days.get(device.key, ""))
         for host in changes.publishers:
             state.publishers[host.name] = replace(host)
         for standing in changes.rule_states:
@@ -207,7 +217,9 @@ class Kept:
             engineering=replace(self.state.engineering, counters=dict(self.state.engineering.counters)),
             assets=dict(self.state.assets),
             rules=dict(self.state.rules),
-            devices={key: read_device(_text(self.state, key)) for key in self.state.devices},
+            meters=dict(self.state.meters),
+            ports=dict(self.state.ports),
+            devices={key: _copy(device) for key, device in self.state.devices.items()},
             publishers={name: replace(host) for name, host in self.state.publishers.items()},
             rule_states=dict(self.state.rule_states),
             tickets=dict(self.state.tickets),
@@ -215,5 +227,5 @@ class Kept:
         return Engine(copy)
 
 
-def _text(state: State, key: tuple[str, str, str]) -> str:
-    return write_device(state.devices[key])
+def _copy(device: Device) -> Device:
+    return read_device(write_device(device), write_days(device))

@@ -94,6 +94,9 @@ def test_replayed_and_reloaded_before_every_record_the_same_tickets_follow(seed:
     assert outcome(kept) == outcome(once)
     assert kept.state.devices == once.state.devices
     assert kept.state.rule_states == once.state.rule_states
+    assert kept.state.assets == once.state.assets
+    assert kept.state.meters == once.state.meters
+    assert kept.state.ports == once.state.ports
     assert kept.state.engineering == once.state.engineering
 
 
@@ -118,5 +121,5 @@ def test_changes_are_taken_out_once() -> None:
     assert first.tickets
     assert first.devices
     assert (second.tickets, second.events, second.devices, second.rule_states) == ((), (), (), ())
-    assert second.assets is None
+    assert (second.assets, second.meters, second.ports) == ((), (), ())
     assert second.rules is None

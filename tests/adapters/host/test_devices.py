@@ -16,10 +16,15 @@ from adapters.host.lanes import Lane, Room, Unsent
 from adapters.host.outbox import Outbox, OutboxFull, open_outbox
 from telemetry.errors import SettingsError, Unavailable
 from telemetry.messages import (
+    Alarm,
+    AlarmKind,
+    Condition,
     Message,
     Metric,
     Metrics,
     OperatingState,
+    Phase,
+    Priority,
     Quantity,
     Status,
     Strength,
@@ -64,6 +69,7 @@ def device(
         rng=dice(2),
         answer_s=answer_s,
         pause=no_pause,
+        publisher="hn01-a",
     )
 
 
@@ -186,7 +192,7 @@ async def test_before_anything_is_heard_the_port_is_the_alias(outbox: Outbox, cl
     assert (message.alias.protocol, message.alias.namespace, message.alias.identifier) == (
         "fake",
         "port",
-        "vent-1",
+        "hn01-a/vent-1",
     )
     assert message.alias.strength == Strength.WEAK
     assert await states(outbox) == [("offline", "bench: nobody is there")]
@@ -339,3 +345,36 @@ async def test_a_message_too_large_to_carry_is_refused_alone(outbox: Outbox, clo
         await until(lambda: outbox.unconfirmed == 2)
         assert one.health.refusals == 1
         assert one.health.faults == 0
+
+
+class Alarming(FakeAdapter):
+    """Tells the same first alarm in every life, and meets a bug of its own at `!`."""
+
+    def feed(self, data: bytes) -> tuple[Outcome, ...]:
+        """An alarm for each piece."""
+        super().feed(data)
+        alarm = Alarm(
+            key="4B//1",
+            code="4B",
+            text="battery",
+            alarm_kind=AlarmKind.TECHNICAL,
+            priority=Priority.HIGH,
+            phase=Phase.START,
+            condition=Condition.ACTIVE,
+        )
+        return (Heard(ALIAS, None, (alarm,), self.fed - 1),)
+
+
+async def test_an_adapter_that_begins_anew_never_repeats_a_key(outbox: Outbox, clock: StillClock) -> None:
+    first, second = FakeLine(), FakeLine()
+    one = device(outbox, clock, first, second, make=Alarming)
+    async with running(one):
+        first.incoming.put_nowait(b"h")
+        await until(lambda: one.health.heard == 1)
+        first.incoming.put_nowait(b"!")
+        await until(lambda: one.health.links == 2)
+        second.incoming.put_nowait(b"h")
+        await until(lambda: one.health.heard == 2)
+    keys = [message.body.key for message in await said(outbox) if isinstance(message.body, Alarm)]
+    assert len(set(keys)) == 2
+    assert all(key.endswith("/4B//1") for key in keys)

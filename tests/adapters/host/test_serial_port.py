@@ -215,6 +215,7 @@ async def read_device(outbox: Outbox, clock: StillClock, path: Path) -> AsyncIte
         clock=clock,
         rng=dice(2),
         answer_s=0.2,
+        publisher="hn01-a",
     )
     running = asyncio.create_task(one.run())
     try:

@@ -24,7 +24,9 @@ class _Skipping(FakeAdapter):
 async def test_what_is_skipped_is_counted_and_neither_heard_nor_refused(tmp_path: Path) -> None:
     clock, line = StillClock(), FakeLine()
     async with open_outbox(tmp_path / "outbox", machine="m", clock=clock, rng=dice(1)) as outbox:
-        one = Device("vent-1", "fake", 60, FakeTransport(line), _Skipping, outbox, clock, dice(2))
+        one = Device(
+            "vent-1", "fake", 60, FakeTransport(line), _Skipping, outbox, clock, dice(2), publisher="hn01-a"
+        )
         task = asyncio.create_task(one.run())
         line.incoming.put_nowait(b"x")
         await until(lambda: one.health.skipped == 1)
