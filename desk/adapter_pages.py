@@ -70,7 +70,7 @@ def page(file: ProtocolFile) -> str:
         f"# {info.title}",
         _opening(file),
         *_tried(info),
-        *_reached(info),
+        *_reached(info, fitting(file)),
         *_sent(info),
         *_rules(file),
         *info.notes,
@@ -124,7 +124,13 @@ def _tried(info: ProtocolInfo) -> Iterator[str]:
         )
 
 
-def _reached(info: ProtocolInfo) -> Iterator[str]:
+def fitting(file: ProtocolFile) -> tuple[Way, ...]:
+    """The ways to a device that fit a protocol whose options are left as they are."""
+    only = file.options().way if file.options else None
+    return file.info.ways if only is None else (only,)
+
+
+def _reached(info: ProtocolInfo, ways: tuple[Way, ...]) -> Iterator[str]:
     yield "## How it is reached"
     if Way.GATEWAY in info.ways:
         yield (
@@ -135,6 +141,9 @@ def _reached(info: ProtocolInfo) -> Iterator[str]:
         if way is Way.GATEWAY:
             continue
         told, keys = _WAYS[way]
+        if way not in ways:
+            yield f"{_capital(told)}, where its [options](#options) ask for it."
+            continue
         line = _line(info.line) if way is Way.SERIAL and info.line else ""
         lines = ["[[device]]", f'name = "{info.id}-1"', f'protocol = "{info.id}"']
         lines += keys.format(port=info.usual_port or 4001).splitlines()

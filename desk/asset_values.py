@@ -27,7 +27,7 @@ _NOT_ID: Final = re.compile(r"[^A-Za-z0-9_.]+")
 _PLAIN_D: Final = str.maketrans("đĐ", "dD")
 _YEARS: Final = range(1950, 2101)
 _DAY_FORM: Final = "a day as 15/03/2027 or 2027-03-15"
-_WEAK_NAMESPACES: Final = frozenset({"port", "gateway", "ip"})
+_WEAK_NAMESPACES: Final = frozenset({"port", "gateway", "ip", "epr"})
 """Namespaces of aliases that are but a place: adapters/host, adapters/protocols/mindray_pds.py."""
 
 

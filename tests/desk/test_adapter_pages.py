@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from adapters.contract import Evidence, Model, ProtocolFile, Way
 from adapters.registry import protocols
 from desk import cli, settings
-from desk.adapter_pages import WORDS, index, page, rank
+from desk.adapter_pages import WORDS, fitting, index, page, rank
 from desk.devices import device_of
 
 FILES = protocols()
@@ -47,7 +47,7 @@ def test_the_settings_that_a_page_shows_are_taken_as_they_stand(name: str) -> No
     for block in blocks:
         (table,) = tomllib.loads(block)["device"]
         assert device_of(settings.Device.model_validate(table), FILES).protocol == name
-    ways = [way for way in FILES[name].info.ways if way is not Way.GATEWAY]
+    ways = [way for way in fitting(FILES[name]) if way is not Way.GATEWAY]
     assert len(blocks) == len(ways)
 
 

@@ -1,4 +1,4 @@
-"""A line that does to bytes what lines do: splits them, one by one if asked, and puts garbage between frames."""
+"""A line that does what lines do: splits bytes, one by one if asked, and puts garbage between frames."""
 
 from __future__ import annotations
 

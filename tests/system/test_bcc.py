@@ -22,7 +22,7 @@ from desk.compose import Part
 from telemetry.times import from_ms
 from tests.system.bad_line import BadWriter, Cut, one_by_one, rotating
 from tests.system.in_process import InProcess, in_process
-from tests.system.stand import until
+from tests.system.stand import PUBLISHER, until
 
 pytestmark = pytest.mark.system
 
@@ -156,7 +156,7 @@ async def test_one_byte_at_a_time_with_garbage_a_cut_link_and_a_restarted_statio
             return await site.links() == changed
 
         await site.until(is_heard_anew, what="the first two pumps online again, the third gone")
-        assert [row.alias[2] for row in await site.unclaimed()] == ["rack-50100"]
+        assert [row.alias[2] for row in await site.unclaimed()] == [f"{PUBLISHER}/rack-50100"]
         opened = [(one.asset, one.rule) for one in await site.tickets() if one.rule == "bcc-battery"]
         assert opened == [("HN01-0001", "bcc-battery")]
         await site.stop("host.toml")

@@ -130,7 +130,7 @@ def _site(folder: Path, broker: Broker, devices: str) -> Stand:
     settings = folder / "collector.toml"
     assets = "".join(
         f'[[asset]]\nid = "HN01-{name}"\nmanufacturer = "Draeger"\n'
-        f'aliases = [{{protocol = "medibus", namespace = "port", identifier = "{name}"}}]\n'
+        f'aliases = [{{protocol = "medibus", namespace = "port", identifier = "{PUBLISHER}/{name}"}}]\n'
         for name in ("savina", "evita", "serial")
     )
     settings.write_text(settings.read_text().replace(str(DEMO_RULES), str(folder / "rules")) + assets)

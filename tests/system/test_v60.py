@@ -61,7 +61,7 @@ ward = "ICU"
 device_type = "ventilator"
 manufacturer = "Philips Respironics"
 model = "V60"
-aliases = [{protocol = "v60", namespace = "port", identifier = "vent"}]
+aliases = [{protocol = "v60", namespace = "port", identifier = "host-a/vent"}]
 """
 DEVICE = """
 [[device]]
