@@ -41,6 +41,8 @@ class Station:
         self._parts: dict[str, _Part] = {}
         self._named: set[str] = set()
         """Addresses that the answer has named so far."""
+        self._is_error = False
+        """Whether the answer is an error in the place of a list."""
         self._version = ""
         self._identity: Identity | None = None
 
@@ -55,6 +57,9 @@ class Station:
         for address in [known for known in self._parts if known not in here]:
             yield from self._tell(address, self._parts.pop(address))
         self._named |= here
+        self._is_error |= any(
+            (one.address, one.name) == (STATION, "GNERR") and one.value != NOTHING for one in told
+        )
         for one in told:
             part = self._parts.setdefault(one.address, _Part(offset, one.seconds))
             if one.name:
@@ -64,6 +69,7 @@ class Station:
         """The answer has ended with the block at this place, or will not go on."""
         parts, self._parts = self._parts, {}
         named, self._named = self._named, set()
+        complete, self._is_error = complete and not self._is_error, False
         for address, part in parts.items():
             yield from self._tell(address, part)
         if complete:

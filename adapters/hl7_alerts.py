@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from adapters.hl7 import Message
 from adapters.hl7_codes import EVENT_NUMBERS, Fact, Term, term
 from adapters.hl7_reports import Report, Row, fitted
+from adapters.people import words_of
 from telemetry.errors import MessageError
 from telemetry.messages import Alarm, AlarmKind, Condition, Phase, Priority
 
@@ -30,7 +32,6 @@ KEEP_ALIVE: Final = "MDC_EVT_ACTIVE"
 """Event of an alert that only says that the reporter lives."""
 _LONGEST_KEY: Final = 128
 _OUR_SEGMENTS: Final = frozenset({"OBR", "OBX"})
-_WORDS: Final = re.compile(r"\w{3,}")
 _FIGURES: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 MEASURED: Final = frozenset({"NM", "SN"})
 _CHANNEL: Final = 3
@@ -253,15 +254,28 @@ def _text(message: Message, row: Row, event: Term, kind: AlarmKind) -> str:
 
 def _may_tell_of_a_person(message: Message, phrase: str) -> bool:
     """Whether it shares a word with a segment that is not about devices, or a figure with a measurement."""
-    words = {word.casefold() for word in _WORDS.findall(phrase)}
-    about_persons = (line for line in message.lines if line[:3] not in _OUR_SEGMENTS)
-    if any(word.casefold() in words for line in about_persons for word in _WORDS.findall(line)):
-        return True
-    figures = set(_FIGURES.findall(phrase))
-    measured = (
-        (row.field(5) for row in message.segments("OBX") if row.field(2) in MEASURED) if figures else ()
+    about = _about(message)
+    return not about.words.isdisjoint(words_of(phrase)) or not about.figures.isdisjoint(
+        _FIGURES.findall(phrase)
     )
-    return any(figure in figures for value in measured for figure in _FIGURES.findall(value))
+
+
+class _About(NamedTuple):
+    """What a message says of people and of measurements, in words and figures."""
+
+    words: frozenset[str]
+    figures: frozenset[str]
+
+
+@lru_cache(maxsize=1)
+def _about(message: Message) -> _About:
+    """Read once for all alerts of a message, as either may be many."""
+    lines = (line for line in message.lines if line[:3] not in _OUR_SEGMENTS)
+    measured = (row.field(5) for row in message.segments("OBX") if row.field(2) in MEASURED)
+    return _About(
+        words=frozenset(word for line in lines for word in words_of(line)),
+        figures=frozenset(figure for value in measured for figure in _FIGURES.findall(value)),
+    )
 
 
 def facet_rows() -> tuple[tuple[str, str, str], ...]:

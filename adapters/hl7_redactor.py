@@ -23,8 +23,15 @@ from telemetry.errors import MessageError
 
 MOST_REMEMBERED: Final = 20_000
 """Messages that a repetition is known among: more than the adapter remembers."""
-_SHORT: Final = re.compile(r"[A-Za-z0-9.]{0,40}")
-_KIND: Final = re.compile(r"[A-Z][A-Z0-9_]{0,9}")
+_PROFILE: Final = re.compile(r"[0-9.]{0,40}")
+_KIND: Final = re.compile(r"[A-Z][A-Z0-9]{2}(_[A-Z][A-Z0-9]{2})?")
+_SHORT: Final = MappingProxyType({
+    11: re.compile("[A-Za-z]?"),
+    12: re.compile("[0-9.]{0,8}"),
+    15: re.compile("([A-Za-z]{2})?"),
+    16: re.compile("([A-Za-z]{2})?"),
+})  # fmt: skip
+"""What MSH-11, -12, -15 and -16 may be; anything else is let go."""
 _CHARACTER_SETS: Final = MappingProxyType({"utf-8": "UNICODE UTF-8", "latin-1": "8859/1"})
 """What MSH-18 must say where another one was told than the text was read in."""
 
@@ -80,15 +87,15 @@ def _header(message: Message, number: str) -> str:
         7: time_of(message, header.field(7)),
         9: separators.component.join(kinds),
         10: number,
-        11: mode if _SHORT.fullmatch(mode) else "",
+        11: mode if _SHORT[11].fullmatch(mode) else "",
         18: _CHARACTER_SETS.get(message.codec, header.field(18).partition(separators.repetition)[0]),
         21: tried(message, lambda: _profile(message)),
     }
-    kept |= {place: text for place in (12, 15, 16) if _SHORT.fullmatch(text := header.field(place))}
+    kept |= {place: text for place in (12, 15, 16) if _SHORT[place].fullmatch(text := header.field(place))}
     fields = (kept.get(place, "") for place in range(3, 22))
     return separators.field.join(("MSH", "".join(separators[1:]), *fields))
 
 
 def _profile(message: Message) -> str:
     parts = (*message.components(message.header.field(21)), "", "", "")
-    return message.separators.component.join(("", "", parts[2] if _SHORT.fullmatch(parts[2]) else ""))
+    return message.separators.component.join(("", "", parts[2] if _PROFILE.fullmatch(parts[2]) else ""))

@@ -30,6 +30,8 @@ from telemetry.messages import Alias, Strength
 PROTOCOL: Final = "hl7"
 _FIGURE: Final = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?")
 _LONGEST_NAME: Final = 64
+LONGEST_PLACE: Final = 64
+"""Letters of OBX-4 that are looked at; the standard knows 20."""
 _DIGITS: Final = 16
 
 Path = tuple[str, ...]
@@ -64,7 +66,7 @@ class Row(NamedTuple):
     @property
     def path(self) -> Path:
         """OBX-4 in its parts, zeros at the end left out; one part if it has no dots."""
-        return _path(self.segment.field(4))
+        return _path(self.segment.field(4)[:LONGEST_PLACE])
 
     @property
     def is_device(self) -> bool:

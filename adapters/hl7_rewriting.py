@@ -20,12 +20,14 @@ from adapters.hl7 import MOST_COMPONENTS, MOST_REPETITIONS, Message, Segment
 from adapters.hl7_alerts import CODE, MEASURED, alarms, embedded, facet_rows, is_alert
 from adapters.hl7_codes import Fact, Term, term
 from adapters.hl7_facts import NO_RESULT, figure_rows
-from adapters.hl7_reports import Report, Row, reports
+from adapters.hl7_reports import LONGEST_PLACE, Report, Row, reports
 from adapters.hl7_use import state_rows
 from telemetry.errors import MessageError
 from telemetry.messages import Strength
 
-_PLACE: Final = re.compile(r"[0-9A-Za-z]{0,8}")
+_PLACE: Final = re.compile(r"[0-9]{0,8}")
+_BEYOND: Final = 10**8
+"""No number that is kept as it is."""
 _FIGURES: Final = frozenset({
     Fact.CHARGE, Fact.TIME_LEFT, Fact.CAPACITY, Fact.VOLTAGE, Fact.BATTERY_TEMPERATURE, Fact.BATTERY_CYCLES,
     Fact.TO_SERVICE,
@@ -156,11 +158,13 @@ class _Rewriting:
         return kept
 
     def _place(self, place: str) -> str:
-        """OBX-4, whose parts are numbered where they are no numbers or short words."""
-        parts = place.split(".")
+        """OBX-4, whose parts are numbered where they are no numbers."""
+        parts = place[:LONGEST_PLACE].split(".")
         for part in parts:
             if not _PLACE.fullmatch(part):
-                self._places.setdefault(part, f"x{len(self._places) + 1}")
+                number = len(self._places) + 1
+                name = str(_BEYOND + number) if part.isdigit() else f"x{number}"
+                self._places.setdefault(part, name)
         return ".".join(self._places.get(part, part) for part in parts)
 
     def _value(self, row: Row) -> str:

@@ -3,7 +3,7 @@
 Rule 1: only the attributes of this file are looked at; the bed label (091E) is a name that people type, and
 is not one of them.
 Rule 2: texts are trimmed of NUL, blanks and control bytes; `--------` is none, and so is whatever is not made
-of letters, figures and a few signs.
+of letters, figures and a few signs, or has no figure: models, numbers and revisions do, names do not.
 Rule 3: component 8 is the product, all others are boards and software parts of it.
 """
 
@@ -70,10 +70,12 @@ MODES: Final = MappingProxyType({
 """Bits of the operating mode, the weightiest first; 0001 is configuration. Monitoring (4000) is the mode of
 any monitor that is switched on, and no use."""
 
-_DATA_EXPORT: Final = (1, 5)
+DATA_EXPORT: Final = (1, 5)
 """Applications of F101 that stand for Data Export."""
-_TEXT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/()+-]{0,31}")
+_TEXT: Final = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9][A-Za-z0-9 ._/()+-]{0,31}")
 _SERIAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,31}")
+ID_BYTES: Final = frozenset({6, 8})
+"""Of a system id: a network address, or an EUI-64."""
 _BLANKS: Final = bytes(range(0x21))
 _MOST_SOFTWARE: Final = 256
 _PARTITION: Final = 0x10000
@@ -139,7 +141,7 @@ def facts_of(attributes: Attributes) -> Facts:
         hardware=_of_product(told, HARDWARE),
         firmware=_of_product(told, FIRMWARE),
         software=tuple((text, parts.get(at, "")) for kind, at, text in told if kind == SOFTWARE),
-        system_id=ids[0].hex().upper() if ids and len(ids[0]) in {6, 8} else "",
+        system_id=ids[0].hex().upper() if ids and len(ids[0]) in ID_BYTES else "",
         device_type=_device_type(attributes.get(SYSTEM_TYPE, b"")),
         data_export_port=_port(attributes),
     )
@@ -159,7 +161,7 @@ def _device_type(value: bytes) -> int | None:
 
 def _port(attributes: Attributes) -> int | None:
     rows = layout.protocols(attributes[PROTOCOLS]) if PROTOCOLS in attributes else ()
-    return next((port for wanted in reversed(_DATA_EXPORT) for app, port in rows if app == wanted), None)
+    return next((port for wanted in reversed(DATA_EXPORT) for app, port in rows if app == wanted), None)
 
 
 def state_of(attributes: Attributes) -> OperatingState | None:
@@ -202,7 +204,7 @@ def attributes_of(
     ]
     told = {
         SYSTEM_TYPE: bytes((0, 1, 0x11, 0x4D)),
-        PROTOCOLS: writing.rows_of(bytes((0, app, 0, 1, 0x5E, 0x29, 0, 0)) for app in _DATA_EXPORT),
+        PROTOCOLS: writing.rows_of(bytes((0, app, 0, 1, 0x5E, 0x29, 0, 0)) for app in DATA_EXPORT),
         SYSTEM_ID: writing.text_of(bytes((0, 9, 0xFB, 0xFF)) + serial.encode()[-4:].rjust(4)),
         MODEL: writing.text_of(MAKER.encode() + b"\x00") + writing.text_of(model.encode() + b"\x00\x00"),
         SPECIFICATION: writing.rows_of((

@@ -1,12 +1,14 @@
 """Makes the bytes of an IntelliVue monitor fit to be kept: of each message only what the adapter looks at.
 
 Rule 1: a message is made anew from what was read of it; an attribute that is not looked at keeps its length
-and is blotted out, and so is a text that is no text of a device. Alerts lose their texts.
+and is blotted out, and so is a part of one, a text that is no text of a device, and a value that is none of
+its attribute. Alerts lose their texts.
 Rule 2: bytes of no message, and messages that tell nothing, are blotted out with a byte that begins none.
 """
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -19,9 +21,24 @@ from adapters.intellivue_alerts import LISTS
 from adapters.intellivue_association import Control
 from adapters.intellivue_frames import Cut, Frames, Message
 from adapters.intellivue_layout import Attributes, Polled, Remark, Told
-from adapters.intellivue_monitor import ATTRIBUTES, MODEL, SPECIFICATION, text_of
+from adapters.intellivue_monitor import (
+    DATA_EXPORT,
+    ID_BYTES,
+    MODE,
+    MODEL,
+    PROTOCOLS,
+    SPECIFICATION,
+    SPECIFICATIONS,
+    SYSTEM_ID,
+    SYSTEM_TYPE,
+    TIME,
+    text_of,
+    time_of,
+)
 
 _BLOT: Final = b"\xff"
+_FIXED: Final = MappingProxyType({MODE: 2, SYSTEM_TYPE: 4})
+"""Bytes of attributes that are numbers."""
 _CONTROLS: Final = MappingProxyType({
     Control.REQUEST: association.request,
     Control.ACCEPT: association.accept,
@@ -86,11 +103,27 @@ def _value(number: int, value: bytes) -> bytes:
         return writing.rows_of(map(writing.alert_of, layout.alerts(value)))
     if number == SPECIFICATION:
         rows = layout.specifications(value)
-        return writing.rows_of(writing.specification_of(kind, at, _text(text)) for kind, at, text in rows)
+        return writing.rows_of(
+            writing.specification_of(kind, at, _text(text, is_read=kind in SPECIFICATIONS))
+            for kind, at, text in rows
+        )
     if number == MODEL:
-        return b"".join(writing.text_of(_text(text)) for text in layout.strings(value))
-    return value if number in ATTRIBUTES else bytes(len(value))
+        names = enumerate(layout.strings(value))
+        return b"".join(writing.text_of(_text(name, is_read=place == 1)) for place, name in names)
+    if number == SYSTEM_ID:
+        ids = enumerate(layout.strings(value))
+        return b"".join(
+            writing.text_of(one if place == 0 and len(one) in ID_BYTES else bytes(len(one)))
+            for place, one in ids
+        )
+    if number == PROTOCOLS:
+        told = layout.protocols(value)
+        return writing.rows_of(
+            struct.pack(">HHHH", app, 0, port, 0) if app in DATA_EXPORT else bytes(8) for app, port in told
+        )
+    is_read = len(value) == _FIXED.get(number) or (number == TIME and time_of({TIME: value}) is not None)
+    return value if is_read else bytes(len(value))
 
 
-def _text(text: bytes) -> bytes:
-    return text if text_of(text) else bytes(len(text))
+def _text(text: bytes, *, is_read: bool) -> bytes:
+    return text if is_read and text_of(text) else bytes(len(text))

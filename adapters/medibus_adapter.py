@@ -6,7 +6,8 @@ values and texts only are asked for those.
 Rule 2: the state is told with the measured values, if texts and alarms of page 2 were heard since the last
 time.
 Rule 3: a response that cannot be read ends nothing and changes nothing.
-Rule 4: a round that was asked for is asked again after a new start-up; else none is asked without a poll.
+Rule 4: measured values that nobody asked for, as a second answer to a repeated question, tell nothing.
+Rule 5: a round that was asked for is asked again after a new start-up; else none is asked without a poll.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ class Medibus:
         self._identity: tuple[Identity, ...] = ()
         self._family = others
         self._alarms = Alarms()
-        self._wanted = False
+        self._wanted: bool | None = None
+        """Whether a round that was asked for goes on; None where nobody asks, as for a recording."""
         self._texts: frozenset[str] | None = None
         self._standby: bool | None = None
         self._device_time: datetime | None = None
@@ -164,7 +166,10 @@ class Medibus:
     def _hear(self, frame: Frame) -> Iterable[Outcome]:
         """What a response says, and what is asked next."""
         was_asked = self._talk.waits_for(frame.code)
-        yield from self._said(frame)
+        if frame.code == VALUES and self._wanted is not None and not was_asked:
+            yield Heard(UNTOLD, None, (), frame.offset)
+        else:
+            yield from self._said(frame)
         yield from _answers(self._talk.response(frame.code))
         if frame.code == ID and was_asked:
             questions = self._preparation() + (self._round() if self._wanted else ())
@@ -218,6 +223,7 @@ class Medibus:
         self._identity, self._family = identity, family_of(who, others=self._others)
         self._alarms.forget()
         self._told.clear()
+        self._texts = self._standby = self._device_time = self._clock = None
         return Heard(UNTOLD, None, identity, at)
 
     def _alarm_list(self, frame: Frame) -> Outcome:
@@ -259,7 +265,8 @@ class Medibus:
         metrics = quantities_of(figures, family=self._family)
         said = Heard(UNTOLD, self._device_time, (usage, *self._changed(metrics)), at)
         self._texts = self._standby = self._device_time = None
-        self._wanted = False
+        if self._wanted:
+            self._wanted = False
         return said
 
     def _changed(self, values: dict[Quantity, float]) -> tuple[Body, ...]:
@@ -270,11 +277,13 @@ class Medibus:
         return (Metrics(values=tuple(Metric(quantity=name, value=value) for name, value in changed.items())),)
 
     def _stamp(self) -> str:
-        """What tells our occurrences from those of an earlier run: the device's clock, or how long we run."""
+        """What tells our occurrences from those of an earlier run: the device's clock, and how long we run.
+
+        The clock alone would not do: without its battery it begins at the same date each time.
+        """
         number = self._who.number if self._who else "no-number"
-        if self._clock is not None:
-            return f"{number}/{self._clock.isoformat(timespec='minutes')}"
-        return f"{number}/no-clock-{round(self._passed_s * 1000)}"
+        clock = self._clock.isoformat(timespec="minutes") if self._clock else "no-clock"
+        return f"{number}/{clock}-{round(self._passed_s * 1000)}"
 
 
 def _identity(who: Identification) -> Identity:

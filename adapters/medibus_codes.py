@@ -99,6 +99,7 @@ _LATER: Final = _table(
 """What Savina and the Evita 4 family share."""
 SAVINA: Final = _table(
     *_rows("CP1", AlarmKind.TECHNICAL, "9F SAVINA ERR · C9 COOLING ?"),
+    *_rows("CP1", AlarmKind.PHYSIOLOGICAL, "98 APNEA SAVINA"),
     *_rows("CP2", AlarmKind.TECHNICAL,
         "5A INT BATT ON · 5B NO NEBUL. · 5C BATTERY LOW · 6C MICROFILTER? · 6D EXTERN DC ON"
         " · 6E AMB PRESS HI · 6F AMB PRESS LO · 94 CHECK SAVINA · 96 PEEP ERR",

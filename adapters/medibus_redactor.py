@@ -2,8 +2,8 @@
 
 Rule 1: realtime values and flow control are let go; a command inside a response is kept before it.
 Rule 2: of measured values those of equipment stay, rate and volume become 1 or 0, all others go; of texts the
-codes stay that the adapter looks at; an alarm's phrase stays where the table has the same, or where the
-adapter would tell it; all other data goes. Checksums are made anew.
+codes stay that the adapter looks at; an alarm's phrase stays where the table has the same - that of MEDIBUS.X
+if the model is not known - or where the adapter would tell it; all other data goes. Checksums are made anew.
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ from typing import Final
 
 from adapters.contract import Refusal
 from adapters.medibus_adapter import ALARMS_1, ALARMS_2, CLOCK, TEXT, VALUES, family_of
-from adapters.medibus_codes import BATTERY_PCT, MODELS, O2_SUPPLY_MBAR, RATE, TEXTS, UNKNOWN_FAMILY, VOLUMES
+from adapters.medibus_codes import (
+    BATTERY_PCT,
+    MEDIBUS_X,
+    MODELS,
+    O2_SUPPLY_MBAR,
+    RATE,
+    TEXTS,
+    UNKNOWN_FAMILY,
+    VOLUMES,
+)
 from adapters.medibus_frames import COMMAND, Damaged, Flow, Frame, Frames, Item, frame_of
 from adapters.medibus_records import (
     alarms,
@@ -101,7 +110,10 @@ class _Keeping:
             return None
         kept = []
         for record in records:
-            known = self._family.table.get(f"{page}-{record.code}")
+            code = f"{page}-{record.code}"
+            known = self._family.table.get(code)
+            if known is None and not record.phrase and self._family is UNKNOWN_FAMILY:
+                known = MEDIBUS_X.get(code)
             stays = record.agrees(known.phrase) if known else record.phrase
             kept.append(record if stays else replace(record, raw=BLOT * len(record.raw)))
         return b"".join(record.row for record in kept)

@@ -6,7 +6,8 @@ Rule 1: whatever the device asks is answered at once, the corrupt and the unknow
 Rule 2: one question at a time; the next goes out as soon as the last is answered. Only NOP does not wait: it
 keeps the link alive while a device takes its time.
 Rule 3: a question is asked again after ANSWER_S, after NAK and after a damaged response, REPEATS times. Then
-it is left out for LEFT_OUT_S if the device answers other things, and the link begun anew if it does not.
+one without an answer is left out for LEFT_OUT_S if the device answers other things, and the link begun anew
+if it does not; one that only the line spoils is given up until the next round.
 Rule 4: while the device has us suspended nothing is sent, for RESUME_S at most.
 Rule 5: however much time passes at once, each thing that is due is done once.
 """
@@ -140,7 +141,7 @@ class Conversation:
             self._queue.appendleft(frame_of(COMMAND, ID))
             sent += self._next()
         if self._question is not None and self._now - self._asked_at >= _us(ANSWER_S):
-            sent += self._ask_again()
+            sent += self._ask_again(spoilt=False)
         sent += self._next()
         if self._suspended_to is None and self._now - self._sent_at >= _us(NOP_S):
             sent += self._send(frame_of(COMMAND, NOP))
@@ -193,7 +194,7 @@ class Conversation:
         if code == ICC and self._phase is Phase.OPENING:
             self._settle()
         elif self._question is not None and code == NAK:
-            return self._ask_again()
+            return self._ask_again(spoilt=True)
         elif self.waits_for(code):
             self._question = None
             return self._next()
@@ -201,7 +202,7 @@ class Conversation:
 
     def corrupt_response(self) -> list[bytes]:
         """An answer did not arrive whole."""
-        return [] if self._question is None else self._ask_again()
+        return [] if self._question is None else self._ask_again(spoilt=True)
 
     def flow(self, byte: Flow) -> list[bytes]:
         """The device cannot listen, or can again."""
@@ -237,14 +238,15 @@ class Conversation:
         self._asked_at = self._now
         return self._send(self._question) if self._question is not None else []
 
-    def _ask_again(self) -> list[bytes]:
+    def _ask_again(self, *, spoilt: bool) -> list[bytes]:
         if self._tries <= REPEATS:
             return self._try()
         code = self._question[1] if self._question is not None else ID
         self._question = None
-        if code == ID or not self._answered_since:
+        if code == ID or not (spoilt or self._answered_since):
             return self._open()
-        self._left_out[code] = self._now + _us(LEFT_OUT_S)
+        if not spoilt:
+            self._left_out[code] = self._now + _us(LEFT_OUT_S)
         return self._next()
 
     def _forget_questions(self) -> None:

@@ -68,7 +68,7 @@ INVALID: Final = -100.0
 
 _FIGURE: Final = re.compile(r"-?[0-9]{1,6}(\.[0-9]{0,6})?")
 _CODE: Final = re.compile(r"[0-9]{1,6}")
-_LEVEL: Final = re.compile(r"[0-9]{1,2}")
+_LEVEL: Final = re.compile(r"[0-9]")
 _LABEL: Final = re.compile(r"[A-Za-z]{0,5}[-_ ]?[0-9]{1,5}")
 _MOST_ADDRESS: Final = 1 << 32
 _VERSION: Final = "2.3.1"

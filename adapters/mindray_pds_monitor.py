@@ -43,8 +43,11 @@ _WORDS: Final = """
     weak wrong zero
 """
 WORDS: Final = frozenset(_WORDS.split())
-"""The words of a technical alarm's text that is carried; a letter with two figures may stand by them."""
-_PLAIN: Final = re.compile("[a-z]?[0-9]{0,2}")
+"""The words of a technical alarm's text that is carried; a letter, or one with a figure, may stand by them.
+
+A figure alone may be what a person was measured at.
+"""
+_PLAIN: Final = re.compile("([a-z][0-9]?)?")
 _PARTING: Final = re.compile("[^0-9a-z]+")
 _TEXT: Final = re.compile("[A-Za-z0-9 .,/()+*-]{1,60}")
 

@@ -129,6 +129,7 @@ def description_of(mdib: Element, endpoint: Endpoint) -> Description:
     for element in below:
         if element.name == "AlertSignal":
             signals.setdefault(element.get("ConditionSignaled"), []).append(element.get("Handle"))
+    told_by = {handle: tuple(told) for handle, told in signals.items()}
     mds = described[0]
     identity, alias = _identity(mds, endpoint)
     return Description(
@@ -136,7 +137,7 @@ def description_of(mdib: Element, endpoint: Endpoint) -> Description:
         alias=alias,
         mds=mds.get("Handle"),
         alerts={
-            element.get("Handle"): _alert(element, tuple(signals.get(element.get("Handle"), ())))
+            element.get("Handle"): _alert(element, told_by.get(element.get("Handle"), ()))
             for element in below
             if element.name == "AlertCondition"
         },
@@ -226,7 +227,7 @@ def _identity(mds: Element, endpoint: Endpoint) -> tuple[Identity, Alias | None]
         serial=serials[0],
         software_revision=specs.get(terms.SOFTWARE_SPEC, ""),
         firmware_revision=specs.get(terms.FIRMWARE_SPEC, "") or endpoint.firmware,
-        device_type=int(kind) if kind.isdigit() else None,
+        device_type=int(kind) if _COUNT.fullmatch(kind) else None,
         unique_ids=tuple(f"{name} {text}"[:256] for name, text in ids if text)[:_MOST_IDS],
     )
     return identity, _alias(manufacturer, serials[0], endpoint.reference)

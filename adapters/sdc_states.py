@@ -99,11 +99,11 @@ def _of_battery(battery: Battery, state: Element) -> Iterator[tuple[Quantity, fl
             yield quantity, value
     remaining = measured(state.first("CapacityRemaining"), terms.CAPACITIES)
     full, specified = battery
-    if full:
+    if full is not None and full > 0:
         yield Quantity.BATTERY_CAPACITY_MAH, full
         if remaining is not None and 0 <= remaining <= full:
             yield Quantity.BATTERY_CHARGE_PCT, 100 * remaining / full
-        if specified:
+        if specified is not None and specified > 0:
             yield Quantity.BATTERY_HEALTH_PCT, 100 * full / specified
 
 

@@ -59,6 +59,12 @@ ATTRIBUTES: Final = frozenset({
     "MeasuredValue",
 })  # fmt: skip
 
+TEXTS: Final = frozenset({
+    "Address", "FirmwareVersion", "SerialNumber", "Manufacturer", "ModelName", "ModelNumber",
+    "HumanReadableForm", "ProductionSpec", "ConceptDescription",
+})  # fmt: skip
+"""Elements whose own text is read; that of all others is skipped."""
+
 NOMENCLATURE: Final = frozenset({
     "", "urn:oid:1.2.840.10004.1.1.1.0.0.1", "urn:oid:1.3.111.2.11073.10101.1", "1.3.111.2.11073.10101.1",
 })  # fmt: skip
@@ -133,3 +139,16 @@ MEASUREMENTS: Final[Mapping[str, tuple[Quantity, Mapping[str, float], float, flo
 """What an element of a BatteryState becomes, its units (11073-10101 or UCUM) as factors, least and most."""
 POWERED: Final[Mapping[str, float]] = MappingProxyType({"On": 0.0, "Off": 1.0, "StndBy": 1.0})
 """BatteryState@ActivationState: on mains or not; `Fail`, or none told, says nothing of it."""
+
+WORDED: Final = frozenset({
+    "Kind", "Priority", "Presence", "ActualPriority", "ActivationState", "OperatingMode",
+})  # fmt: skip
+"""Attributes that are read as words."""
+WORDS: Final = frozenset({
+    *MODES, *ACTIVATIONS, *KINDS, *PRIORITIES, *SIGNALS, *PAUSES, *TRUE, *FALSE, *POWERED,
+})  # fmt: skip
+"""Every word that they are read by; none other says anything."""
+COUNTED: Final = frozenset({
+    "MdibVersion", "OperatingHours", "OperatingCycles", "ChargeCycles", "DateAndTime", "MeasuredValue",
+})  # fmt: skip
+"""Attributes that are read as numbers."""

@@ -25,14 +25,19 @@ from typing import Final
 from xml.parsers import expat
 
 from adapters.contract import Refusal
+from adapters.people import words_of
 from adapters.sdc_terms import (
     ATTRIBUTES,
     CONTEXT_STATE,
+    COUNTED,
     ELEMENTS,
     INSTANCE,
     SPACES,
     STATE_ELEMENTS,
     STATES,
+    TEXTS,
+    WORDED,
+    WORDS,
     WRAPPING,
 )
 from telemetry.errors import MessageError
@@ -44,7 +49,9 @@ MOST_ELEMENTS: Final = 200_000
 MOST_DEPTH: Final = 64
 LONGEST_TEXT: Final = 256
 _MOST_WORDS: Final = 4_096
-_WORD: Final = re.compile(r"\w{3,}")
+_NUMBER: Final = re.compile(r" *[+-]?[0-9]{1,20}(\.[0-9]{0,12})? *|")
+_ENGLISH: Final = "en"
+_NO_WORD: Final = "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +165,12 @@ def read(data: bytes) -> Element | None:
 
 
 def written(root: Element) -> bytes:
-    """A document that reads the same, without its end."""
-    return "".join(_tags(root, "")).encode()
+    """A document that reads the same, without its end and without what is read and told nowhere.
+
+    That is each text about anything but a technical alarm, and what is neither word nor number where one is
+    read.
+    """
+    return "".join(_tags(root, "", is_told=False)).encode()
 
 
 def _printable(text: str) -> str:
@@ -241,24 +252,22 @@ class _Reading:
         if self._skipped_from:
             if self._is_context:
                 self._remember(text)
-        elif len(self._open[-1].texts) <= LONGEST_TEXT:
+        elif self._open[-1].name in TEXTS and len(self._open[-1].texts) <= LONGEST_TEXT:
             self._open[-1].texts.append(text[: LONGEST_TEXT + 1])
 
     def _remember(self, *texts: str) -> None:
         """The words of contexts, so that no other text tells them."""
         for text in texts:
-            for word in _WORD.findall(text):
+            for word in words_of(text):
                 if len(self.words) < _MOST_WORDS:
-                    self.words.add(word.casefold())
+                    self.words.add(word)
 
 
 def _without(root: Element, words: frozenset[str]) -> Element:
     """The document without texts about alarms that share a word with a context."""
     if not words:
         return root
-    is_shared = root.name == "ConceptDescription" and not words.isdisjoint(
-        word.casefold() for word in _WORD.findall(root.text)
-    )
+    is_shared = root.name == "ConceptDescription" and not words.isdisjoint(words_of(root.text))
     return replace(
         root,
         text="" if is_shared else root.text,
@@ -266,8 +275,10 @@ def _without(root: Element, words: frozenset[str]) -> Element:
     )
 
 
-def _tags(element: Element, space: str) -> Iterable[str]:
-    told = dict(element.attributes)
+def _tags(element: Element, space: str, *, is_told: bool) -> Iterable[str]:
+    """`is_told`: whether it describes a technical alarm, the only descriptions that are told."""
+    is_told |= element.name == "AlertCondition" and element.get("Kind") == "Tec"
+    told = {name: _fit(name, value) for name, value in element.attributes.items()}
     names = {"xmlns": element.space} if element.space != space else {}
     if "type" in told:
         names |= {"xmlns:i": INSTANCE, "i:type": element.type}
@@ -275,7 +286,16 @@ def _tags(element: Element, space: str) -> Iterable[str]:
     yield f"<{element.name}"
     yield from (f' {name}="{escape(value)}"' for name, value in (names | told).items())
     yield ">"
-    yield escape(element.text)
+    yield escape(element.text) if is_told or element.name != "ConceptDescription" else ""
     for child in element.children:
-        yield from _tags(child, element.space)
+        yield from _tags(child, element.space, is_told=is_told)
     yield f"</{element.name}>"
+
+
+def _fit(name: str, value: str) -> str:
+    """An attribute, in so far as it is read."""
+    if name == "Lang":
+        return _ENGLISH if value.startswith(_ENGLISH) else ""
+    if (name in WORDED and value not in WORDS) or (name in COUNTED and not _NUMBER.fullmatch(value)):
+        return _NO_WORD
+    return value

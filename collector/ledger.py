@@ -175,6 +175,10 @@ class Ledger:
         """Append what a person says; its id is returned. Raises Unavailable."""
         return await self._run("write", lambda connection: _append(connection, said))
 
+    async def append_inputs(self, said: Sequence[DeskInput]) -> tuple[int, ...]:
+        """Append what a person says at once, all of it or nothing; its ids. Raises Unavailable."""
+        return await self._run("write", lambda connection: tuple(_append(connection, one) for one in said))
+
     async def append_if_changed(self, said: Registry | RuleSet) -> int | None:
         """Append a registry or rule set unless the last one says the same. Raises Unavailable."""
 

@@ -71,9 +71,14 @@ class Row:
         """Whether no asset of its id is on record."""
         return self._asset is None
 
-    def made_of_label(self) -> None:
-        """An id that a label makes may not be that of an asset with another label."""
+    def made_of_label(self, same: Sequence[str]) -> None:
+        """An id that a label makes may not be that of an asset with another label, nor one of several.
+
+        `same` are the assets on record that have this label.
+        """
         label = value_of(self.draft.values, Attribute.LABEL)
+        if len(same) > 1:
+            self._fault(Column.LABEL, f"it is the label of {' and '.join(same)}", "a column id")
         if self._asset is not None and self._asset.label != label:
             self._fault(
                 Column.LABEL,

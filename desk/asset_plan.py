@@ -13,7 +13,7 @@ from desk.asset_beside import Difference, Row, Said, value_of
 from desk.asset_columns import Header
 from desk.asset_rows import Draft, Fault
 from desk.asset_words import Column
-from rules.attributes import Attribute
+from rules.attributes import ENDED, Attribute
 from rules.inputs import AssetInput, EnterAssets, NewAsset, alias_key
 from rules.registry import Directory
 from rules.state import State
@@ -53,7 +53,7 @@ class Plan:
 
 def plan_of(drafts: Sequence[Draft], state: State, *, header: Header, said: Said) -> Plan:
     """What the rows of a file come to, beside what is on record."""
-    by_label = {asset.label: asset.id for asset in state.assets.values() if asset.label}
+    by_label = _labels(state)
     directory = Directory(state)
     lines: list[Line] = []
     faults: list[Fault] = []
@@ -63,7 +63,7 @@ def plan_of(drafts: Sequence[Draft], state: State, *, header: Header, said: Said
         draft = read if Column.ID in header.columns else _by_label(read, by_label)
         row = Row(draft, state.assets.get(draft.id), header, said)
         if Column.ID not in header.columns:
-            row.made_of_label()
+            row.made_of_label(by_label.get(row.label, ()))
         for one in draft.aliases:
             row.holds(one, directory, state.devices.get(alias_key(one.alias)))
         entered = row.say()
@@ -80,10 +80,19 @@ def plan_of(drafts: Sequence[Draft], state: State, *, header: Header, said: Said
     return Plan(tuple(lines), tuple(faults), () if faults else (*first, *changes))
 
 
-def _by_label(draft: Draft, by_label: Mapping[str, str]) -> Draft:
+def _labels(state: State) -> dict[str, tuple[str, ...]]:
+    """The assets of each label; those that are disposed of or lost only where no other has it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for asset in sorted(state.assets.values(), key=lambda asset: (asset.life_cycle in ENDED, asset.id)):
+        if asset.label and not (asset.life_cycle in ENDED and asset.label in found):
+            found[asset.label] = (*found.get(asset.label, ()), asset.id)
+    return found
+
+
+def _by_label(draft: Draft, by_label: Mapping[str, tuple[str, ...]]) -> Draft:
     """The row under the id of the asset with its label, where there is one on record."""
     label = value_of(draft.values, Attribute.LABEL)
-    return replace(draft, id=by_label.get(label, draft.id))
+    return replace(draft, id=by_label.get(label, (draft.id,))[0])
 
 
 def _line(row: Row) -> Line:

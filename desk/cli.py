@@ -93,7 +93,7 @@ def _named(error: SettingsError, file: Path | None) -> SettingsError:
 
 
 async def _until_signal(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
-    """Do the work; SIGINT and SIGTERM ask it to stop, a second one stops it at once."""
+    """Do the work; SIGINT, SIGTERM and a lost terminal ask it to stop, a second one stops it at once."""
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
 
@@ -102,8 +102,9 @@ async def _until_signal(work: Coroutine[Any, Any, None], stopping: asyncio.Event
             task.cancel()
         stopping.set()
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop)
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # devices are owed a farewell
+        if signal.getsignal(name) is not signal.SIG_IGN:  # as nohup asks
+            loop.add_signal_handler(name, stop)
     try:
         await task
     except asyncio.CancelledError:

@@ -92,8 +92,9 @@ async def _recorded(
     from adapters.host.recording import record as record_device
 
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(sign, stopping.set)
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a lost terminal too: a farewell is owed
+        if signal.getsignal(sign) is not signal.SIG_IGN:  # as nohup asks
+            loop.add_signal_handler(sign, stopping.set)
     if seconds is not None:
         loop.call_later(seconds, stopping.set)
     return await record_device(

@@ -37,8 +37,11 @@ async def device(settings: Settings, one: Device) -> Sequence[Finding]:
                 what, Verdict.UNKNOWN, "left to the adapter host that is at work", "see `hourmeter devices`"
             )
         ]
-    box = {asked.reached.port: Letterbox(asked.reached.port)} if isinstance(asked.reached, Listen) else {}
-    transport = transport_of(asked, known[one.protocol].info.line, box)
+    if isinstance(asked.reached, Listen):  # devices share the port, and are tried at the same time
+        port = asked.reached.port
+        await Letterbox(port).attempt(asked.reached.host)
+        return [ok(what, f"can be listened for: {port} is free")]
+    transport = transport_of(asked, known[one.protocol].info.line, {})
     connection = await transport.connect()
     await connection.close()
     return [ok(what, f"{transport.place} can be reached")]

@@ -151,29 +151,24 @@ async def tell(settings: Settings, wish: CloseTicket | AcknowledgeTicket) -> str
 async def tell_all(
     settings: Settings, wishes: Sequence[DeskInput], *, subject: str, more_s: float = 0.0
 ) -> bool:
-    """Append what a person says and wait a little for what becomes of it; the first before all others.
+    """Append what a person says, all of it or nothing, and wait a little for what becomes of it.
 
     `more_s` is how much longer one waits for what takes the rules some time.
 
-    False if it is kept and nothing has taken it yet. Raises MessageError for what is refused; if the first
-    is, nothing else is said.
+    False if it is kept and nothing has taken it yet. Raises MessageError for what is refused.
     """
     async with _ledger(settings) as ledger:
-        is_heard = True
-        for said in (wishes[:1], wishes[1:]):
-            numbers = [await ledger.append_input(wish) for wish in said]
-            try:
-                refusals = [
-                    (await _applied(ledger, number, within_s=APPLIED_WITHIN_S + more_s)).refused
-                    for number in numbers
-                    if is_heard
-                ]
-            except TimeoutError:
-                is_heard = False
-                continue
-            if told := "; ".join(filter(None, refusals)):
-                raise MessageError(told, subject="" if subject in told else subject)
-        return is_heard
+        numbers = await ledger.append_inputs(wishes)
+        try:
+            refusals = [
+                (await _applied(ledger, number, within_s=APPLIED_WITHIN_S + more_s)).refused
+                for number in numbers
+            ]
+        except TimeoutError:
+            return False
+        if told := "; ".join(filter(None, refusals)):
+            raise MessageError(told, subject="" if subject in told else subject)
+        return True
 
 
 async def _applied(ledger: Ledger, number: int, *, within_s: float) -> LedgerInput:

@@ -1,21 +1,23 @@
 """The live view of an adapter host: a table that is drawn each second, or lines on change where it is piped.
 
-Rule 1: what it draws is drawn in a thread: a terminal that takes nothing holds up no device.
+Rule 1: what it draws is drawn in a thread: a terminal that takes nothing holds up no device, and one that
+is gone ends the view alone.
 Rule 2: a state is told by a word, its colour only repeats it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import os
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
@@ -23,9 +25,12 @@ from rich.table import Table
 from rich.text import Text
 
 from adapters.host.host import HostHealth
+from adapters.host.transports import words_of
 from desk.terminal import say
 from desk.watch_rows import Row, count, notes, rows, span, summary
 from telemetry.times import iso
+
+log = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
 """Real seconds between two looks."""
@@ -55,9 +60,11 @@ async def watching(
     look: Callable[[], HostHealth | None], *, name: str, now_ms: Callable[[], int]
 ) -> AsyncIterator[None]:
     """Show how the host stands for as long as this lasts; `look` gives None before there is one."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what its encoding cannot say
     with _quiet_log() as words:
-        show = _draw if sys.stdout.isatty() else _tell
-        showing = asyncio.create_task(show(look, words, name=name, now_ms=now_ms))
+        show = _draw if _is_screen() else _tell
+        showing = asyncio.create_task(_while_it_is_there(show(look, words, name=name, now_ms=now_ms)))
         try:
             yield
         finally:
@@ -67,12 +74,24 @@ async def watching(
                 showing.result()
 
 
+def _is_screen() -> bool:
+    """Whether a table can be drawn again and again; a terminal that only writes on gets lines."""
+    return sys.stdout.isatty() and not Console().is_dumb_terminal
+
+
+async def _while_it_is_there(show: Coroutine[Any, Any, None]) -> None:
+    try:
+        await show
+    except OSError as error:  # whoever looked has left: no device is given up for that
+        log.warning("nothing is shown any more: %s", words_of(error))
+
+
 @contextmanager
 def _quiet_log() -> Iterator[LastWords]:
     """Where table and log would share a terminal, the log's last lines stand below the table."""
     root, words = logging.getLogger(), LastWords()
     before = root.handlers[:]
-    if not (sys.stdout.isatty() and sys.stderr.isatty()) or not before:
+    if not (_is_screen() and sys.stderr.isatty()) or not before:
         yield words
         return
     words.setFormatter(before[0].formatter)
@@ -81,8 +100,9 @@ def _quiet_log() -> Iterator[LastWords]:
         yield words
     finally:
         root.handlers[:] = before
-        for line in words.lines:
-            sys.stderr.write(f"{line}\n")
+        with suppress(OSError):  # the terminal is gone
+            for line in words.lines:
+                sys.stderr.write(f"{line}\n")
 
 
 async def _draw(

@@ -8,6 +8,7 @@ Rule 3: no time that anyone gives lies in the future of the saying.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from rules.assets import (
     EVER_MS,
@@ -36,12 +37,14 @@ from rules.inputs import (
     RetireAsset,
     alias_key,
 )
-from rules.judging import judge_asset, judge_standing_episodes, take_back
+from rules.judging import judge_asset, judge_standing_episodes, take_back, uncount_episodes
 from rules.registry import is_weak
 from rules.reviews import follow, open_review
 from rules.words import TicketState
 from telemetry.messages import Alias
 from telemetry.times import from_ms
+
+_RETIRE: Final = "retire an asset that is disposed or lost"
 
 
 def take_asset_input(fleet: Fleet, said: AssetInput) -> str:
@@ -117,6 +120,8 @@ def _amend(fleet: Fleet, said: AmendAsset) -> str:
             return f"change {number} of {said.asset} is undone already"
         asset = undone(asset, change, said=_said(said))
     asset = amended(asset, said.values, said=_said(said))
+    if asset.life_cycle in ENDED and known.life_cycle not in ENDED:
+        return _RETIRE
     read = {(base.meter, base.provenance) for base in said.baselines}
     kept = tuple(base for base in asset.baselines if (base.meter, base.provenance) not in read)
     dated = tuple(
@@ -204,6 +209,7 @@ def _retire(fleet: Fleet, said: RetireAsset) -> str:
     for ticket in fleet.book.open_of(said.asset):
         note = f"{said.asset} is {said.life_cycle}: {said.reason}"
         fleet.book.end(ticket, TicketState.CANCELLED, at_ms=said.at_ms, who=said.by, note=note)
+    uncount_episodes(fleet, said.asset)
     fleet.keep(asset, at_ms=said.at_ms)
     follow(fleet, said.asset, at_ms=said.at_ms, who=said.by)
     return ""
@@ -247,9 +253,7 @@ def _read_times(baselines: Iterable[Baseline]) -> tuple[int | None, ...]:
 def _ended(values: Iterable[Value]) -> str:
     ends = {str(state) for state in ENDED}
     return (
-        "retire an asset that is disposed or lost"
-        if any(one.attribute is Attribute.LIFE_CYCLE and one.value in ends for one in values)
-        else ""
+        _RETIRE if any(one.attribute is Attribute.LIFE_CYCLE and one.value in ends for one in values) else ""
     )
 
 

@@ -168,11 +168,12 @@ class Engine:
 
     def _port_link(self, key: AliasKey, status: Status, record: Journaled) -> None:
         """A host that has just started names a port alone: what it says is of the device last heard there."""
-        port = self._state.ports.get((record.topic.publisher, record.topic.device))
+        name = (record.topic.publisher, record.topic.device)
+        port = self._state.ports.get(name)
         if port is None or port.key == key:
             return
         behind = self._state.devices[port.key]
-        if record.event_ms >= behind.heard_ms and not behind.displaced:
+        if record.event_ms >= behind.heard_ms and (behind.publisher, behind.name) == name:
             behind.link = status.link
             self._fleet.touch(port.key)
 

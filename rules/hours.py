@@ -3,7 +3,8 @@
 Rule 1: each hour of a device belongs to the one asset that held its alias then, or to none.
 Rule 2: devices that speak for an asset at the same time say the same twice: the one that counted most is
 believed, never the sum. What they counted one after the other is added up.
-Rule 3: between them, and since the asset's last reading, time that nobody observed is unknown.
+Rule 3: between them, and since the asset's last reading, time that nobody observed is unknown; so is the time
+before and after the one that is believed, of which only those know that are not.
 """
 
 from __future__ import annotations
@@ -37,6 +38,15 @@ class _Piece(NamedTuple):
     span: Span
 
 
+class _Heard(NamedTuple):
+    """A time of which one device told, or several at once."""
+
+    begin_ms: int
+    end_ms: int
+    best: _Piece
+    """Of the device that counted most."""
+
+
 def derived_level(
     name: MeterName, spans: Sequence[Span], written: AssetMeter | None, *, now_ms: int | None
 ) -> Level | None:
@@ -46,20 +56,20 @@ def derived_level(
     reading counts as unknown; without, it is not judged.
     """
     since_ms = EVER_MS if written is None else written.since_ms
-    pieces = _chosen(_pieces(name, spans, since_ms=since_ms))
+    pieces = _pieces(name, spans, since_ms=since_ms)
     if not pieces:
         return None
     counted = known = unknown = 0
     end_ms = since_ms
-    for piece in pieces:
-        last = piece.span.device.last
-        gap_ms = piece.begin_ms - end_ms
-        if end_ms != EVER_MS and last is not None and gap_ms > last.gap_ms:
-            unknown += gap_ms
-        counted += piece.ran.counted_ms
-        known += piece.ran.known_ms
-        unknown += piece.ran.unknown_ms
-        end_ms = max(end_ms, piece.end_ms)
+    for heard in _heard(pieces):
+        best = heard.best
+        if end_ms != EVER_MS:
+            unknown += _gap(best, heard.begin_ms - end_ms)
+        unknown += _gap(best, best.begin_ms - heard.begin_ms) + _gap(best, heard.end_ms - best.end_ms)
+        counted += best.ran.counted_ms
+        known += best.ran.known_ms
+        unknown += best.ran.unknown_ms
+        end_ms = heard.end_ms
     latest = max(pieces, key=lambda piece: piece.end_ms)
     if now_ms is not None:
         unknown += _trailing(latest, now_ms=now_ms)
@@ -96,19 +106,23 @@ def _within(meter: DerivedMeter, begin_ms: int, end_ms: int) -> Count:
     return until if begin_ms <= meter.since_ms else until.minus(meter.at(begin_ms))
 
 
-def _chosen(pieces: list[_Piece]) -> list[_Piece]:
-    """In order of time, of those that overlap the one that counted most."""
-    if len(pieces) < 2:
-        return pieces
-    chosen: list[_Piece] = []
-    end_ms = EVER_MS
+def _heard(pieces: Iterable[_Piece]) -> list[_Heard]:
+    """The times of which anyone told, in order; pieces that overlap are one."""
+    found: list[_Heard] = []
     for piece in sorted(pieces, key=lambda piece: (piece.begin_ms, piece.end_ms)):
-        if chosen and piece.begin_ms < end_ms:
-            chosen[-1] = max(chosen[-1], piece, key=lambda one: (one.ran, one.end_ms))
+        if found and piece.begin_ms < found[-1].end_ms:
+            begin_ms, end_ms, best = found[-1]
+            best = max(best, piece, key=lambda one: (one.ran, one.end_ms))
+            found[-1] = _Heard(begin_ms, max(end_ms, piece.end_ms), best)
         else:
-            chosen.append(piece)
-        end_ms = max(end_ms, piece.end_ms)
-    return chosen
+            found.append(_Heard(piece.begin_ms, piece.end_ms, piece))
+    return found
+
+
+def _gap(piece: _Piece, length_ms: int) -> int:
+    """Time that a device leaves unobserved: none while that is no longer than between two readings."""
+    last = piece.span.device.last
+    return length_ms if last is not None and length_ms > last.gap_ms else 0
 
 
 def _trailing(latest: _Piece, *, now_ms: int) -> int:

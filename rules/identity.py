@@ -3,7 +3,7 @@
 Rule 1: a topic that spoke under one strong alias and speaks under another raises one ticket. A gateway names
 its topics by the devices' own aliases, so those behind it raise none; nor do the places of a rack, nor two
 aliases of one asset, nor a device that was heard at another port before, where both are assets: pumps change
-places and ventilators beds, and each keeps its hours.
+places and ventilators beds, and each keeps its hours. Nor does what speaks in the place of a retired asset.
 Rule 2: a weak alias under which another serial or model is told, or that comes from another topic, is doubted
 from then on: its hours are provisional until someone confirms device and port.
 Rule 3: what comes late is not judged; and where neither device is any asset's, nobody is asked.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from rules.attributes import ENDED
 from rules.book import Work, own_origin
 from rules.fleet import Fleet
 from rules.inputs import AliasKey, alias_key
@@ -43,7 +44,7 @@ def hear_at_port(fleet: Fleet, name: PortName, key: AliasKey, device: Device, *,
     was = fleet.directory.asset_of(port.key, before.heard_ms)
     now = fleet.directory.asset_of(key, event_ms)
     has_moved = (device.publisher, device.name) != name
-    if was is not None and (was == now or (has_moved and now is not None)):
+    if was is not None and (was == now or (has_moved and now is not None) or _is_retired(fleet, was)):
         return
     if _is_place_of_rack(fleet, name, key):
         return
@@ -59,9 +60,19 @@ def hear_at_port(fleet: Fleet, name: PortName, key: AliasKey, device: Device, *,
     )
 
 
+def _is_retired(fleet: Fleet, asset: str) -> bool:
+    return fleet.state.assets[asset].life_cycle in ENDED
+
+
 def _is_place_of_rack(fleet: Fleet, name: PortName, key: AliasKey) -> bool:
-    """Whether the topic is that of a unit: its name begins with that of a link of the same protocol."""
+    """Whether the topic is that of a unit: its name begins with that of a link of the same protocol.
+
+    Not so where its host has named the topic itself as a port before anyone spoke there: that is a link too.
+    """
     publisher, device = name
+    own = fleet.state.devices.get((key[0], PORT_NAMESPACE, f"{publisher}/{device}"))
+    if own is not None and not own.has_spoken:
+        return False
     parts = device.split("-")
     links = ("-".join(parts[:length]) for length in range(1, len(parts)))
     return any((key[0], PORT_NAMESPACE, f"{publisher}/{link}") in fleet.state.devices for link in links)

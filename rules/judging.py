@@ -159,6 +159,16 @@ def judge_standing_episodes(fleet: Fleet, asset: str, *, at_ms: int) -> None:
                     _count_episode(fleet, asset, active, device, episode, at_ms=at_ms)
 
 
+def uncount_episodes(fleet: Fleet, asset: str) -> None:
+    """Forget what was counted for an asset whose tickets are cancelled: if it comes back, it counts anew."""
+    for key, device in fleet.directory.devices_of(asset):
+        for episode in device.episodes.values():
+            others = tuple(mark for mark in episode.counted_by if mark.split()[0] != asset)
+            if others != episode.counted_by:
+                episode.counted_by = others
+                fleet.touch(key)
+
+
 def _count_episode(
     fleet: Fleet, asset: str, active: ActiveRule, device: Device, episode: Episode, *, at_ms: int
 ) -> None:

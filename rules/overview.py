@@ -214,6 +214,8 @@ def unclaimed_rows(state: State) -> tuple[UnclaimedRow, ...]:
     for key, device in sorted(state.devices.items()):
         if not device.has_spoken or directory.asset_of(key, device.heard_ms) is not None:
             continue
+        if directory.holder_of(key) is not None:  # since a day on which it has not spoken yet
+            continue
         lives = _lives(state, (device,))
         rows.append(
             UnclaimedRow(

@@ -171,7 +171,9 @@ def is_provisional(device: Device | None, held: HeldAlias) -> bool:
     if not is_weak(held.alias, device):
         return False
     doubted_ms = device.doubted_ms if device else None
-    return held.confirmed_ms is None or (doubted_ms is not None and doubted_ms > held.confirmed_ms)
+    if held.confirmed_ms is None or doubted_ms is None:
+        return held.confirmed_ms is None
+    return held.confirmed_ms < doubted_ms < held.end_ms
 
 
 def reported_level(name: str, spans: Iterable[Span]) -> Level | None:

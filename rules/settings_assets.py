@@ -19,6 +19,7 @@ from rules.attributes import Attribute, Value
 from rules.book import Work, own_origin
 from rules.fleet import Fleet
 from rules.inputs import AliasKey, RegisteredAsset, Registry, alias_key
+from rules.judging import take_back
 from rules.registry import Holder, is_weak
 from rules.reviews import follow
 from rules.tickets import ConflictEvidence
@@ -83,6 +84,7 @@ def _give_up(
             after = released(after, alias, to_ms=said.at_ms, said=said)
     if after is not asset:
         fleet.keep(after, at_ms=said.at_ms)
+        take_back(fleet, asset.id, at_ms=said.at_ms)
 
 
 def _take(fleet: Fleet, told: RegisteredAsset, *, said: Said) -> None:
@@ -102,6 +104,7 @@ def _take(fleet: Fleet, told: RegisteredAsset, *, said: Said) -> None:
         fleet.keep(changed(asset, settings=told), at_ms=said.at_ms)
     if news:
         follow(fleet, told.id, at_ms=said.at_ms, who=SETTINGS)
+        take_back(fleet, told.id, at_ms=said.at_ms)
 
 
 def _news(known: Asset | None, told: RegisteredAsset) -> Iterable[Value]:

@@ -38,6 +38,11 @@ class Port:
     group: str = ""
     """Multicast group that is joined at that address; empty: none."""
 
+    @property
+    def family(self) -> socket.AddressFamily:
+        """The kind of addresses that are heard there."""
+        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
     def __str__(self) -> str:
         """Name it as an operator knows it."""
         return f"UDP port {self.port} of {self.group or self.host}"
@@ -54,19 +59,19 @@ class LetterboxHealth:
     """The first few of these addresses."""
 
 
-Lookup = Callable[[str], Awaitable[str]]
+Lookup = Callable[[str, socket.AddressFamily], Awaitable[str]]
 
 
-async def _look_up(host: str) -> str:
-    """The address of a name. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+async def _look_up(host: str, family: socket.AddressFamily) -> str:
+    """The address of a name, of the kind that the port hears. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, None, family=family, type=socket.SOCK_DGRAM)
     return str(found[0][4][0])
 
 
-async def _open(box: Letterbox, port: Port) -> asyncio.DatagramTransport:
+def _bound(port: Port) -> socket.socket:
     """A socket at that port. Raises OSError."""
-    family = socket.AF_INET6 if ":" in port.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_DGRAM)
+    bound = socket.socket(port.family, socket.SOCK_DGRAM)
     try:
         bound.setblocking(False)
         if port.group:  # others on this machine may hear the same group
@@ -74,6 +79,15 @@ async def _open(box: Letterbox, port: Port) -> asyncio.DatagramTransport:
             joined = socket.inet_aton(port.group) + socket.inet_aton(port.host)
             bound.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joined)
         bound.bind((port.group or port.host, port.port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+async def _open(box: Letterbox, port: Port) -> asyncio.DatagramTransport:
+    bound = _bound(port)
+    try:
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: _Ends(box), sock=bound
         )
@@ -111,21 +125,30 @@ class Letterbox:
 
     async def take_up(self, sender: _Sender) -> Connection:
         """Begin to hear a device. Raises Unavailable, SettingsError."""
-        place = sender.place
-        try:
-            address = _plain(await self._look_up(sender.host))
-        except OSError as error:
-            raise Unavailable(place, why=words_of(error), advice="check its address") from error
+        address = await self._address(sender)
         async with self._turn:
             if address in self._links:
                 raise SettingsError(
-                    where=place, found=f"another device has {address}", expected="one device for each address"
+                    where=sender.place,
+                    found=f"another device has {address}",
+                    expected="one device for each address",
                 )
             if self._transport is None:
                 self._transport = await self._opened()
             self._known.add(address)
             link = self._links[address] = _Link(self, address, sender)
             return link
+
+    async def attempt(self, host: str) -> None:
+        """Find a device, open the port and let go of it at once, before anybody else can want it.
+
+        Raises Unavailable, SettingsError.
+        """
+        await self._address(_Sender(self, host))
+        try:
+            _bound(self._port).close()
+        except OSError as error:
+            raise self._refused(error) from error
 
     async def let_go(self, address: Address) -> None:
         """Hear a device no more."""
@@ -139,11 +162,20 @@ class Letterbox:
         try:
             return await self._open(self, self._port)
         except OSError as error:
-            raise SettingsError(
-                where=str(self._port),
-                found=words_of(error),
-                expected="a port that is free at an address of this machine, and a group of IPv4 if any",
-            ) from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> SettingsError:
+        return SettingsError(
+            where=str(self._port),
+            found=words_of(error),
+            expected="a port that is free at an address of this machine, and a group of IPv4 if any",
+        )
+
+    async def _address(self, sender: _Sender) -> Address:
+        try:
+            return _plain(await self._look_up(sender.host, self._port.family))
+        except OSError as error:
+            raise Unavailable(sender.place, why=words_of(error), advice="check its address") from error
 
     def received(self, data: bytes, source: tuple[str, int]) -> None:
         """A datagram has come."""

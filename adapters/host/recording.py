@@ -167,15 +167,28 @@ class Recording:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[TextIO]:
-    """A new file that only this user may read. Raises SettingsError where there is one, or none can be."""
+    """A new file that only this user may read.
+
+    Raises SettingsError where there is one, or none can be; Unavailable when the disk refuses its end.
+    """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SettingsError(
             where=str(path), found=words_of(error), expected="a new file: none is written over"
         ) from error
-    with os.fdopen(handle, "w", encoding="ascii") as file:
+    file = os.fdopen(handle, "w", encoding="ascii")
+    try:
         yield file
+    finally:
+        try:
+            file.close()
+        except OSError as error:  # it tries once more what found no room
+            raise _refused(error) from error
+
+
+def _refused(error: OSError) -> Unavailable:
+    return Unavailable("the capture", why=words_of(error), advice="make room on its disk")
 
 
 def redactor_of(protocol: ProtocolFile) -> MakeRedactor:
@@ -232,7 +245,7 @@ async def record(
     trouble = await _until_over(heard, notes, stopping, lambda: tell(standing(heard.health.trouble)))
     notes.end()
     if notes.trouble is not None:
-        raise Unavailable("the capture", why=words_of(notes.trouble), advice="make room on its disk")
+        raise _refused(notes.trouble)
     return standing(trouble)
 
 

@@ -78,12 +78,11 @@ def open_session(peer: SdcPeer, inbox: Inbox) -> Session:
     session = _Session(peer, address, contexts, inbox)
     try:
         session.open(ours)
-    except Unavailable:
-        session.close()
-        raise
     except _SURPRISES as error:
-        session.close()
         raise _unavailable(peer.endpoint, error) from error
+    finally:
+        if not session.is_open:
+            session.close()
     return session
 
 
@@ -109,7 +108,8 @@ class _Session:
             force_ssl_connect=is_tls,
         )
         self._ear: HttpServerThreadBase | None = None
-        self._is_open = False
+        self.is_open = False
+        """Whether it is subscribed and reports are handed on."""
 
     def open(self, our_address: str) -> None:
         """Tell who the device is, then subscribe; reports go where we listen."""
@@ -134,7 +134,7 @@ class _Session:
                 self._peer.endpoint, why="it takes no subscription", advice="see how many listeners it allows"
             )
         observableproperties.strongbind(self._consumer, is_connected=self._changed)
-        self._is_open = True
+        self.is_open = True
 
     def ask(self) -> None:
         try:
@@ -144,7 +144,7 @@ class _Session:
             self._inbox.lose(lost.why, lost.advice)
 
     def close(self) -> None:
-        self._is_open = False
+        self.is_open = False
         with suppress(*_SURPRISES):  # that the link is lost has been said by who noticed
             self._consumer.stop_all(unsubscribe=True)
         if self._ear is not None:
@@ -161,11 +161,11 @@ class _Session:
 
     def _take(self, document: bytes) -> None:
         """A report; before all are subscribed it is told by the first MDIB as well."""
-        if self._is_open:
+        if self.is_open:
             self._inbox.put(document)
 
     def _changed(self, is_connected: bool) -> None:  # noqa: FBT001 - the library calls it so
-        if self._is_open and not is_connected:
+        if self.is_open and not is_connected:
             self._inbox.lose("it has ended the subscription, or does not renew it")
 
 

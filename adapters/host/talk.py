@@ -74,7 +74,7 @@ class Talk:
             raise Unavailable(self.place, why="what it said found no room and was lost; it is heard anew")
         heard_before = self.intake.tally.heard
         began_ms = self.clock.mono_ms()
-        await self._pass_time()
+        await self._take(self._time_passed())
         if request := self.adapter.poll():
             await self._write(request)
             self.intake.tally.polls += 1
@@ -92,9 +92,8 @@ class Talk:
                 data = await self._hear(timer)
                 if data is None:
                     return False
-                if data:
-                    await self._pass_time()
-                    await self._take(self.adapter.feed(data))
+                if data:  # all of it is heard, even if a word that is due cannot be sent any more
+                    await self._take((*self._time_passed(), *self.adapter.feed(data)))
             if timer.done():
                 timer.result()
             return True
@@ -112,14 +111,15 @@ class Talk:
         finally:
             waking.cancel()
         if data == b"" and waking.done():
-            await self._pass_time()
+            await self._take(self._time_passed())
         return data
 
-    async def _pass_time(self) -> None:
-        """Tell the adapter how much time has passed, if it wants to know."""
-        if isinstance(self.adapter, Conversing):
-            before_ms, self._passed_ms = self._passed_ms, self.clock.mono_ms()
-            await self._take(self.adapter.elapsed((self._passed_ms - before_ms) / 1000))
+    def _time_passed(self) -> tuple[Outcome, ...]:
+        """Tell the adapter how much time has passed, if it wants to know; what it makes of that."""
+        if not isinstance(self.adapter, Conversing):
+            return ()
+        before_ms, self._passed_ms = self._passed_ms, self.clock.mono_ms()
+        return self.adapter.elapsed((self._passed_ms - before_ms) / 1000)
 
     async def _take(self, outcomes: tuple[Outcome, ...], *, answers: bool = True) -> None:
         """Answer what must be answered, then let everything said wait for the outbox.

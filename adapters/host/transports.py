@@ -182,12 +182,21 @@ class _Replay:
 
     async def connect(self) -> Connection:
         try:
+            await asyncio.to_thread(self._check)
             file = await asyncio.to_thread(self.path.open, "rb")
         except OSError as error:
             raise SettingsError(
                 where="replay", found=f"{self.path}: {words_of(error)}", expected="name a capture file"
             ) from error
         return _Capture(self.place, file, self.piece_bytes, Played(self.protocol, where=self.place))
+
+    def _check(self) -> None:
+        """Read it once to its end: what is wrong far behind must not let the rest be heard at each retry."""
+        played = Played(self.protocol, where=self.place)
+        with self.path.open("rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                played.feed(piece)
+        played.close()
 
 
 @dataclass(frozen=True, slots=True)

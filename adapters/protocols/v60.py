@@ -224,6 +224,8 @@ class V60:
         self._asking = Asking(full=SNDA.command, short=VRPT.command)
         self._occurrences = Occurrences()
         self._is_known = False
+        self._stamp = "no-clock"
+        """The newest clock of a report, to tell our occurrences from those of an earlier run."""
         self._begin()
 
     def _begin(self) -> None:
@@ -281,7 +283,7 @@ class V60:
     def _edges(self, report: Report) -> list[Body]:
         """What changed by this report, and by one that has not come for long."""
         command, told = report.layout.command, report.device_time
-        stamp = told.isoformat(timespec="minutes") if told and command == SNDA.command else "no-clock"
+        self._stamp = told.isoformat(timespec="minutes") if told else self._stamp
         self._words[command] = {
             code: _word(report.fields[field]) for code, field in _places(report.layout).items()
         }
@@ -292,7 +294,7 @@ class V60:
                 continue
             reading = _reading(words) if words else _NOT_TOLD
             edge = self._occurrences.compare(
-                code, reading, first=(command, code) not in self._told, stamp=stamp
+                code, reading, first=(command, code) not in self._told, stamp=self._stamp
             )
             if edge is not None:
                 bodies.append(_alarm(row, code=code, edge=edge))
@@ -337,7 +339,7 @@ def _kept(frame: Frame) -> bytes:
     if is_short and _PURITAN_BENNETT.fullmatch(report.fields[6]):
         return b""
     kept = {field: _evidence(report.fields[field]) for field in (meaning.rate, meaning.volume)}
-    kept |= {field: report.fields[field] for field in (5, layout.date) if is_short and report.device_time}
+    kept |= {field: report.fields[field] for field in (5, layout.date) if report.device_time}
     kept |= {field: mode for field in meaning.mode if (mode := report.fields[field]) in {STANDBY, *MODES}}
     kept |= {field: _word(report.fields[field]) for field in _places(layout).values()}
     came = frame.data[len(layout.header) : -len(layout.trailer)].decode("ascii").split(",")[:-1]
@@ -487,7 +489,7 @@ EXAMPLES: Final = (
         bodies=(
             _IDENTITY,
             _IN_USE,
-            _told("127", Phase.START, Condition.ACTIVE, "ALARM", key="127/no-clock/1"),
+            _told("127", Phase.START, Condition.ACTIVE, "ALARM", key="127/2024-01-09T07:30/1"),
         ),
         answers=(_ASK,),
     ),

@@ -189,6 +189,23 @@ def test_a_complete_list_with_a_spoilt_frame_in_it_lets_nobody_go() -> None:
     assert gone(made) == [("50112", "not in the station's list")]
 
 
+@pytest.mark.parametrize(("code", "is_gone"), [(b"68", False), (b"999", False), (b"11", True)])
+def test_an_error_in_the_place_of_the_list_lets_nobody_go_unless_it_says_that_nobody_is_there(
+    code: bytes,
+    is_gone: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    one = adapter(period_s=30.0)
+    one.connected()
+    one.feed(block(b"206,50100,GNACK,0"))
+    one.elapsed(0.2)
+    one.feed(block(b"207,50100,V3.30"))
+    for answer in (pump(), b"244,50100,GNERR," + code):
+        one.elapsed(30.0)
+        assert b"MEM:GET" in one.poll()
+        said = one.feed(block(answer))
+    assert bool([found for found in said if isinstance(found, Heard)]) is is_gone
+
+
 def test_a_link_that_comes_back_finds_the_same_alarm_and_repeats_nothing() -> None:
     made = line(station(1, seed=1, start=START))
     made.run(12.2 * 3600 - made.now_s)

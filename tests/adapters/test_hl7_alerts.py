@@ -187,6 +187,15 @@ def test_a_technical_alert_carries_its_phrase_unless_it_shares_a_word_with_a_per
 
 
 @pytest.mark.parametrize(
+    ("name", "phrase"), [("Lê^An", "Le An cable off"), ("Vũ^Hà", "Vu\u0303 off"), ("Do^Vy", "Đỗ Vỹ off")]
+)
+def test_short_names_are_known_again_however_their_accents_are_written(name: str, phrase: str) -> None:
+    text = alert(*facets(event=f"196802^MDC_EVT_BATT_LO^MDC^^^^^^{phrase}"))
+    assert "Planted^Alba^Mae" in text
+    assert only(text.replace("Planted^Alba^Mae", name)).text == "MDC_EVT_BATT_LO"
+
+
+@pytest.mark.parametrize(
     ("phrase", "is_kept"), [("Sensor 88", False), ("Error 401, 8.8", True), ("88.5", True)]
 )
 def test_a_technical_phrase_never_carries_a_measured_value(phrase: str, is_kept: bool) -> None:  # noqa: FBT001 - a column

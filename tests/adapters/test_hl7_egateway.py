@@ -217,6 +217,37 @@ def test_what_may_be_kept_of_them_is_heard_the_same_and_names_nobody() -> None:
     assert plain(said(kept)) == plain(said(frames)) != []
 
 
+def test_a_place_with_a_long_number_is_another_device_in_what_is_kept_too() -> None:
+    battery = row("67996^MDC_ATTR_VAL_BATT_CHARGE^MDC", "7719358123", "64", device="D2^^ns")
+    text = message(
+        OBR, row(MONITOR, "1.0.0.0", device="D1^^ns", result="X"), battery, head=header(number="1")
+    )
+    keeping = redactor()
+    kept = keeping.feed(framed(text.encode())) + keeping.closed()
+    assert b"7719358123" not in kept
+    names = [one.alias.identifier for one in Hl7Adapter(period_s=60).feed(kept) if isinstance(one, Heard)]
+    assert names == ["D1", "D2"]
+
+
+@pytest.mark.parametrize("place", [9, 11, 12, 15, 16, 21])
+def test_a_name_in_a_wrong_field_of_the_header_or_in_obx_4_is_not_kept(place: int) -> None:
+    fields = header(number="1").split("|")
+    fields += [""] * (21 - len(fields))
+    fields[place - 1] = "ORU^R01^ZYXANHTHU" if place == 9 else "^^ZYXANHTHU" if place == 21 else "ZYXANHTHU"
+    battery = row("67996^MDC_ATTR_VAL_BATT_CHARGE^MDC", "1.ZYXANH.3", "64", unit="262688^MDC_DIM_PERCENT^MDC")
+    text = message(OBR, row(MONITOR, "1.0.0.0", device="D1^^ns", result="X"), battery, head="|".join(fields))
+    keeping = redactor()
+    kept = keeping.feed(framed(text.encode())) + keeping.closed()
+    assert b"ZYXANH" in text.encode()
+    assert b"ZYXANH" not in kept
+
+    def said(data: bytes) -> list[object]:
+        found = Hl7Adapter(period_s=60).feed(data)
+        return [(one.alias, one.bodies) for one in found if isinstance(one, Heard)]
+
+    assert said(kept) == said(framed(text.encode())) != []
+
+
 def test_the_simulated_gateway_says_what_is_heard_and_nobody_is_named() -> None:
     begin, hour = datetime(2026, 1, 8, tzinfo=UTC), timedelta(hours=1)
     devices = egateway(monitors=3, start=begin)

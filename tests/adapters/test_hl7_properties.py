@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from itertools import pairwise
+from time import process_time
 
 import pytest
 from hypothesis import example, given, settings
@@ -222,3 +223,22 @@ def test_the_property_above_can_fail() -> None:
 @pytest.mark.parametrize("data", WHOLE)
 def test_the_messages_that_are_mutated_are_sound(data: bytes) -> None:
     assert [type(one) for one in say(framed(data), sender=Sender())] == [Heard, Answer]
+
+
+def test_a_place_of_any_length_costs_no_more_than_its_length() -> None:
+    deep = report(row(VENTILATOR, "1.0.0.0", device="D1^^ns"), row(RATE, "1" + ".1" * 200_000, "14"))
+    begun = process_time()
+    assert [one for one in Hl7Adapter(period_s=60).feed(framed(deep.encode())) if isinstance(one, Heard)]
+    assert process_time() - begun < 5.0
+
+
+def test_alerts_without_end_in_a_message_that_says_much_of_people_cost_no_more_than_their_number() -> None:
+    stands = "{}^X^MDC^^^^^^Filter 7 clogged"
+    rows = [
+        row("68012^MDC_ATTR_AL_COND^MDC", f"1.1.{n}", stands.format(196_000 + n), flags="ST")
+        for n in range(2_000)
+    ]
+    text = report(row(VENTILATOR, "1.0.0.0", device="D1^^ns"), *rows) + "\rNTE|1||" + "abc def " * 60_000
+    begun = process_time()
+    assert [one for one in Hl7Adapter(period_s=60).feed(framed(text.encode())) if isinstance(one, Heard)]
+    assert process_time() - begun < 5.0

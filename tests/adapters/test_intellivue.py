@@ -128,6 +128,7 @@ def test_our_request_differs_from_theirs_in_period_sizes_and_figures_alone() -> 
         (b"\x00\x00", ""),
         ("Nguyễn".encode(), ""),
         (b"A" * 33, ""),
+        (b"Nguyen Van An", ""),
     ],
 )
 def test_a_text_is_trimmed_and_one_that_is_none_of_a_device_is_absent(data: bytes, text: str) -> None:
@@ -346,6 +347,28 @@ def test_bed_label_texts_and_unread_attributes_are_in_no_body_and_in_no_recordin
         assert word not in repr(said)
     assert bodies(hear(adapter(period_s=30.0), [kept])) == bodies(said)
     assert len(edges(said)) == 2
+
+
+def test_words_where_numbers_belong_are_in_no_body_and_in_no_recording() -> None:
+    name = b"NGUYENVANAN 1961"
+    row = writing.specification_of
+    sound = attributes_of(serial=SERIAL)
+    told = {
+        **sound,
+        0x0928: writing.text_of(name) + writing.text_of(b"866062") + writing.text_of(name),
+        0x092D: writing.rows_of((row(1, 8, SERIAL.encode()), row(9, 8, name))),
+        0x0984: writing.text_of(name) + writing.text_of(name[:8]),
+        0x0986: name,
+        0x0946: name,
+        0x0987: name[:8],
+        0xF101: writing.rows_of((name[:8], b"\0\1\0\1\x5e\x29AN")),
+    }
+    made = redactor()
+    kept = made.feed(indication(told)) + made.closed()
+    said = hear(adapter(period_s=30.0), [indication(told)])
+    assert not [part for part in (b"NGUYEN", b"1961", b"AN") if part in kept]
+    assert b"NGUYEN".hex().upper() not in repr(said)
+    assert bodies(hear(adapter(period_s=30.0), [kept])) == bodies(said) != ()
 
 
 def test_software_beyond_what_a_body_carries_is_cut_off() -> None:

@@ -29,7 +29,7 @@ from adapters.medibus_records import alarm_row, clock, figure, is_clock, phrase_
 from adapters.protocols.medibus import EXAMPLES, INFO, MedibusOptions, adapter, redactor
 from adapters.simulators.medibus_device import AT_WORK, KINDS, STANDING_BY, Kind, Shows
 from adapters.simulators.medibus_device import EVITA_4 as EVITA_4_DEVICE
-from telemetry.messages import AlarmKind, Fault, Metrics, OperatingState, Priority, Usage
+from telemetry.messages import Alarm, AlarmKind, Fault, Metrics, OperatingState, Priority, Usage
 from tests.adapters.medibus_line import SAMPLES, WORKED, Line, device, dice, worked
 from tests.adapters.ventilators import bodies, edges, refusals
 
@@ -173,6 +173,26 @@ def test_another_device_at_the_same_port_begins_anew() -> None:
     low = says(0x2E, alarm_row(6, "5A", b"INT BATT ON"))
     said = bodies(hear(says(0x2E), low, says(0x52, X_ID), says(0x52, X_ID), says(0x2E)))
     assert [body.kind for body in said] == ["alarm", "identity"]
+
+
+def test_occurrences_of_another_device_are_not_named_by_the_clock_of_the_one_before() -> None:
+    talk = adapter(period_s=30)
+    talk.connected()
+    low = says(0x2E, alarm_row(6, "5A", b"INT BATT ON"))
+    said = talk.feed(says(0x52, SAVINA_ID) + says(0x28, b"07:30:1509-JAN-24") + says(0x52, X_ID) + low)
+    assert [body.key for body in bodies(said) if isinstance(body, Alarm)] == ["CP2-5A/0900/no-clock-0/1"]
+
+
+def test_a_clock_that_begins_at_one_date_after_each_loss_of_power_gives_no_key_twice() -> None:
+    def keys(after_s: float) -> list[str]:
+        talk = adapter(period_s=30)
+        talk.connected()
+        talk.elapsed(after_s)
+        clock, low = says(0x28, b"00:01:0201-JAN-00"), says(0x2E, alarm_row(6, "5A", b"INT BATT ON"))
+        said = talk.feed(says(0x52, SAVINA_ID) + clock + low)
+        return [body.key for body in bodies(said) if isinstance(body, Alarm)]
+
+    assert len({*keys(0.412), *keys(0.435)}) == 2
 
 
 # -- alarms -----------------------------------------------------------------------------------------------
@@ -369,6 +389,19 @@ def _framed(code: int, data: bytes) -> bytes:
 def _kept(stream: bytes) -> bytes:
     one = redactor()
     return one.feed(stream) + one.closed()
+
+
+@pytest.mark.parametrize("codes", ["number", "medibus-x"])
+def test_every_phrase_of_medibus_x_is_heard_the_same_from_what_is_kept(codes: str) -> None:
+    for page, command in (("CP1", 0x27), ("CP2", 0x2E)):
+        rows = (
+            alarm_row(5, code[4:], row.phrase.encode()[:12])
+            for code, row in MEDIBUS_X.items()
+            if code.startswith(page)
+        )
+        listed = says(command, b"".join(rows))
+        kept = redactor().feed(says(0x52, X_ID) + listed).removeprefix(says(0x52, X_ID))
+        assert edges(hear(kept, who=X_ID, codes=codes)) == edges(hear(listed, who=X_ID, codes=codes))
 
 
 def test_what_is_kept_holds_no_measured_value_of_a_patient() -> None:

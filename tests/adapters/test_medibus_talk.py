@@ -207,6 +207,36 @@ def test_a_question_that_was_not_understood_or_whose_answer_is_damaged_is_repeat
     assert questions(talk.hear(answer)) in ([0x2E], [ICC])
 
 
+@pytest.mark.parametrize("answer", [says(NAK), b"\x01\x2700\r"])
+def test_a_question_that_the_line_spoils_is_given_up_for_this_round_only(answer: bytes) -> None:
+    talk = Talk().prepared()
+    talk.adapter.poll()
+    for _ in range(REPEATS):
+        talk.hear(answer)
+    assert questions(talk.hear(says(NOP) + answer)) == [0x2E]
+    for code in (0x2E, 0x2A, 0x28, 0x24):
+        talk.hear(says(code))
+    assert talk.adapter.poll() == asks(0x27)
+
+
+def test_a_second_answer_to_a_question_that_was_repeated_tells_no_state() -> None:
+    talk = Talk().prepared()
+    talk.adapter.poll()
+    for code in (0x27, 0x2E, 0x2A, 0x28):
+        talk.hear(says(code))
+    values = says(0x24, b"D6  14")
+    damaged_answer_to_nop = b"\x01\x3000\r"
+    assert questions(talk.hear(damaged_answer_to_nop)) == [0x24]
+    said = (*talk.hear(values), *talk.hear(values))
+    assert [len(one.bodies) for one in said if isinstance(one, Heard)] == [1, 0]
+
+
+def test_a_recorded_talk_tells_each_state_although_nobody_polls() -> None:
+    talk = Talk().prepared()
+    said = [one for _ in range(3) for one in talk.hear(says(0x2E) + says(0x2A) + says(0x24, b"D6  14"))]
+    assert [len(one.bodies) for one in said if isinstance(one, Heard)] == [0, 0, 1] * 3
+
+
 def test_three_seconds_of_silence_begin_anew_and_the_round_is_asked_again() -> None:
     talk = Talk().prepared()
     talk.adapter.poll()

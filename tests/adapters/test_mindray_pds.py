@@ -185,12 +185,23 @@ def test_an_impossible_onset_is_none() -> None:
         ("V1", UNKNOWN_TEXT),
         ("12345678 Off", UNKNOWN_TEXT),
         ("Temp 38 high|PID", UNKNOWN_TEXT),
+        ("SpO2 85 low", UNKNOWN_TEXT),
+        ("Temp 38.5 high", UNKNOWN_TEXT),
+        ("Pressure 95/60 low", UNKNOWN_TEXT),
         ("off " * 20, UNKNOWN_TEXT),
         ("", UNKNOWN_TEXT),
     ],
 )
 def test_a_text_is_carried_if_all_its_words_are_of_equipment(text: str, told: str) -> None:
     assert text_of(Listed("1", "", text, None)) == told
+
+
+def test_a_level_of_two_figures_may_be_a_measurement_and_is_not_told() -> None:
+    said = hear(
+        adapter(period_s=60.0),
+        [PLACE + message_of(Kind.TECHNICAL, alarm_of(Kind.TECHNICAL, Listed("205", "85", "", None)))],
+    )
+    assert [edge[3] for edge in edges(said)] == [""]
 
 
 # -- use ----------------------------------------------------------------------------------------------------

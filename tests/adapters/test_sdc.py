@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import datetime
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -362,6 +363,49 @@ def test_nothing_of_a_patient_is_left_in_what_is_heard_or_kept() -> None:
     kept = redactor.feed(document) + redactor.closed()
     assert b"NGUYENVANTAM" not in kept
     assert bodies(said(kept)) == bodies(outcomes)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("Lê An", "Le An disconnected"), ("Vũ Hà", "V\u0169 H\u00e0 off"), ("Đỗ Vy", "sensor of Do Vy")],
+)
+def test_short_names_are_known_again_however_their_accents_are_written(name: str, text: str) -> None:
+    person = (
+        '<pm:State xsi:type="pm:PatientContextState" DescriptorHandle="pc">'
+        f"<pm:CoreData><pm:Givenname>{name}</pm:Givenname></pm:CoreData></pm:State>"
+    )
+    alert = f'Kind="Tec"><pm:Type Code="9"><pm:ConceptDescription>{text}</pm:ConceptDescription></pm:Type>'
+    outcomes = said(mdib({ALERT: LOW}, described=device(alert=alert), more=person))
+    assert [body.text for body in bodies(outcomes) if isinstance(body, Alarm)] == ["9"]
+
+
+def test_words_and_figures_in_wrong_places_are_in_no_recording() -> None:
+    words = '<pm:ConceptDescription Lang="ZYXANHTHU">ZYXANHTHU 83</pm:ConceptDescription>'
+    alert = f'Kind="Phy" Priority="ZYXANHTHU"><pm:Type Code="9">{words}</pm:Type>ZYXANHTHU'
+    told = 'xsi:type="pm:AlertConditionState" Presence="ZYXANHTHU" OperatingHours="ZYXANHTHU">ZYXANHTHU'
+    kind = f'70001">{words}</pm:Type><pm:Type Code="1'
+    document = mdib({ALERT: told}, described=device(kind=kind, alert=alert))
+    redactor = sdc.redactor()
+    kept = redactor.feed(document) + redactor.closed()
+    assert document.count(b"ZYXANHTHU") > 5
+    assert b"ZYXANHTHU" not in kept
+    assert bodies(said(kept)) == bodies(said(document)) != ()
+
+
+def test_a_type_beyond_all_codes_is_no_type() -> None:
+    told, _ = identity(mdib(described=device(kind="123456789012")))
+    assert told.device_type is None
+
+
+def test_signals_without_end_of_conditions_without_end_cost_no_more_than_their_number() -> None:
+    condition, signal = (
+        f'<pm:AlertCondition Handle="{ALERT}"/>',
+        f'<pm:AlertSignal Handle="s" ConditionSignaled="{ALERT}"/>',
+    )
+    parts = 40_000 * condition + 40_000 * signal
+    begun = process_time()
+    said(mdib(described=device(parts=f'<pm:AlertSystem Handle="many">{parts}</pm:AlertSystem>')))
+    assert process_time() - begun < 5.0
 
 
 def test_what_cannot_be_read_is_kept_as_a_blot_that_is_refused_as_well() -> None:

@@ -7,8 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from sdc11073.exceptions import ApiUsageError
 
-from adapters.host import sdc_link
+from adapters.host import sdc_consumer, sdc_link
 from adapters.host.sdc_link import GET_MDIB, Inbox, SdcPeer, Session, sdc
 from telemetry.errors import SettingsError, Unavailable
 
@@ -62,6 +63,34 @@ async def test_a_question_is_asked_in_a_thread_and_each_document_ends_with_a_nul
     (session,) = opened.sessions
     assert (session.asked, session.closed) == (1, 1)
     assert threading.get_ident() not in session.threads
+
+
+@pytest.mark.parametrize(
+    "surprise", [OSError("reset"), ApiUsageError("not so"), Unavailable("it", why="off")]
+)
+async def test_whatever_keeps_a_consumer_from_opening_it_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, surprise: Exception
+) -> None:
+    class Surprised(FakeSession):
+        is_open = False
+
+        def open(self, our_address: str) -> None:
+            assert our_address == "127.0.0.1"
+            raise surprise
+
+    made: list[Surprised] = []
+
+    def session(peer: SdcPeer, address: str, contexts: None, inbox: Inbox) -> Surprised:
+        assert (peer.endpoint, contexts) == (address, None)
+        made.append(Surprised(inbox))
+        return made[-1]
+
+    monkeypatch.setattr(sdc_consumer, "_Session", session)
+    monkeypatch.setattr(sdc_consumer, "_our_address", lambda *_: "127.0.0.1")
+    expected = ApiUsageError if isinstance(surprise, ApiUsageError) else Unavailable
+    with pytest.raises(expected):
+        await sdc(PEER).connect()
+    assert [one.closed for one in made] == [1]
 
 
 async def test_a_link_that_is_given_up_while_it_opens_is_closed_when_it_has_opened() -> None:

@@ -103,7 +103,14 @@ def test_a_document_of_another_kind_is_none() -> None:
 
 @pytest.mark.parametrize(
     ("patient", "text"),
-    [("Tran Filter Van", ""), ("Trần Văn", "Air FILTER clogged"), ('" Root="clogged', "")],
+    [
+        ("Tran Filter Van", ""),
+        ("Trần Văn", "Air FILTER clogged"),
+        ('" Root="clogged', ""),
+        ("Fíltẽr", ""),
+        ("Fi\u0301lter", ""),
+        ("Ái Air", ""),
+    ],
 )
 def test_a_text_that_shares_a_word_with_a_person_is_let_go(patient: str, text: str) -> None:
     described = "<pm:MdDescription><pm:Type><pm:ConceptDescription>Air FILTER clogged</pm:ConceptDescription>"

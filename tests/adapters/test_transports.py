@@ -94,6 +94,22 @@ async def test_a_capture_is_replayed_in_pieces_to_its_end(tmp_path: Path) -> Non
     assert capture.read_bytes() == b"abcdefg"
 
 
+async def test_nothing_of_a_capture_is_heard_if_any_of_it_is_wrong(tmp_path: Path) -> None:
+    """Else all before the fault would be heard again at each retry."""
+    capture = tmp_path / "a.capture"
+    head = (
+        b'{"hourmeter_capture": 1, "protocol": "p", "began_at": "2026-01-09T07:30:00.000Z", "period_s": 30.0}'
+    )
+    good = b'{"ms": 1, "from": "device", "hex": "41"}'
+    capture.write_bytes(b"\n".join((head, *[good] * 500, b"{}", good, b"")))
+    with pytest.raises(SettingsError, match="502"):
+        await replay(capture, protocol="p").connect()
+    capture.write_bytes(b"\n".join((head, *[good] * 500, b"")))
+    link = await replay(capture, protocol="p").connect()
+    assert b"".join([await link.read() for _ in range(20)]) == b"A" * 500
+    await link.close()
+
+
 async def test_a_capture_that_is_not_there_is_a_matter_of_settings(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"none\.bin: No such file"):
         await replay(tmp_path / "none.bin").connect()

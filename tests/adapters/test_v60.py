@@ -185,6 +185,25 @@ def test_nobody_is_named_and_the_clock_is_that_of_snda() -> None:
     assert short.device_time == datetime(1996, 2, 1, 7, 30)  # noqa: DTZ001 - the ventilator tells no zone
 
 
+def test_what_vrpt_alone_tells_has_another_key_in_another_run() -> None:
+    """A key that came before is taken for late news of what is over."""
+    runs = [said_of(snda({5: time}), vrpt({127: "ALARM"})) for time in ("07:30", "09:31")]
+    keys = [body.key for said in runs for body in bodies(said) if isinstance(body, Alarm)]
+    assert keys == ["127/2024-01-09T07:30/1", "127/2024-01-09T09:31/1"]
+
+
+def test_without_snda_occurrences_are_named_by_the_clock_of_vrpt_in_recordings_too() -> None:
+    fields = vrpt({127: "ALARM"}).split(b",")
+    fields[6], fields[7] = b"FEB 01 2026", fields[7][2:]
+    data = b",".join(fields)
+    blots = redactor()
+    kept = blots.feed(data) + blots.closed()
+    for came in (data, kept):
+        (heard,) = (one for one in said_of(came) if isinstance(one, Heard))
+        assert heard.device_time is None
+        assert [body.key for body in heard.bodies if isinstance(body, Alarm)] == ["127/2026-02-01T07:30/1"]
+
+
 def test_a_puritan_bennett_ventilator_is_refused_with_the_name_of_its_protocol() -> None:
     (refused,) = (one for one in said_of(short_report()) if isinstance(one, Refusal))
     assert refused.reason.endswith("puritan-bennett")

@@ -283,3 +283,15 @@ async def test_a_ledger_is_opened_by_one_after_the_other(tmp_path: Path) -> None
         assert not (tmp_path / "ledger.db").exists()
     async with asyncio.timeout(20):
         assert await looking == [0] * 4
+
+
+async def test_what_is_said_at_once_is_kept_whole_or_not_at_all(place: Place) -> None:
+    said = AcknowledgeTicket(at_ms=1, ticket="T-1", by="An")
+    unwritable = said.model_copy(update={"at_ms": None})
+    async with open_ledger(place) as ledger:
+        with pytest.raises(IntegrityError):
+            await ledger.append_inputs((said, said, unwritable))
+        assert await ledger.inputs_after(0, limit=10) == ()
+        first, second = await ledger.append_inputs((said, registry()))
+        kept = await ledger.inputs_after(0, limit=10)
+        assert [(one.id, one.said) for one in kept] == [(first, said), (second, registry())]

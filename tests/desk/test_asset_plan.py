@@ -162,3 +162,15 @@ def test_facts_of_a_plan_are_plain(tmp_path: Path) -> None:
     plan = planned(found, State(), at_ms=T0_MS, by="Lan", reason="")
     told = facts(found, plan, faults=(), entered=False)
     assert (told["new"], told["columns"], told["left_out"]) == (1, {"id": "id", "ward": "ward"}, ["note"])
+
+
+def test_a_label_of_two_assets_names_none_unless_one_of_them_is_disposed_of(tmp_path: Path) -> None:
+    text = "label,ward\nTS 0123,ER\n"
+    one, other = (_asset(number, label="TS 0123", ward="ICU") for number in ("HN01-7", "HN01-8"))
+    plan = _plan(tmp_path, text, one, other, site="HN01")
+    assert [(fault.row, fault.column, fault.found) for fault in plan.faults] == [
+        (2, "label", "it is the label of HN01-7 and HN01-8")
+    ]
+    gone = _asset("HN01-8", label="TS 0123", ward="ICU", life_cycle="disposed")
+    plan = _plan(tmp_path, text, one, gone, site="HN01")
+    assert [(line.id, line.verdict) for line in plan.lines] == [("HN01-7", Verdict.CHANGED)]

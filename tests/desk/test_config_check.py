@@ -286,6 +286,19 @@ async def test_devices_are_reached_and_told_nothing(tmp_path: Path) -> None:
     server.close()
 
 
+async def test_devices_that_send_to_one_port_of_ours_do_not_stand_in_each_others_way(tmp_path: Path) -> None:
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        device = '[[device]]\nname = "m-{0}"\nprotocol = "intellivue"\nhost = "127.0.0.{0}"\nport = {1}\n'
+        text = "".join(device.format(number, port) for number in (2, 3, 4))
+        read = loaded(tmp_path, text.replace("port =", 'listen_host = "127.0.0.1"\nport ='))
+        findings = await found(read, Part.ADAPT)
+        assert {findings[f"device m-{number}"].verdict for number in (2, 3, 4)} == {Verdict.WRONG}
+    findings = await found(read, Part.ADAPT)
+    assert {findings[f"device m-{number}"].verdict for number in (2, 3, 4)} == {Verdict.OK}
+
+
 async def test_a_gateways_port_and_certificate_are_tried(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]

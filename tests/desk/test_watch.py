@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +36,33 @@ GATEWAY = GatewayHealth(
     stalled="",
     tally=GatewayTally(heard=900, refusals=1),
 )
+
+
+class Screen(io.TextIOWrapper):
+    """A terminal that keeps what is written, or is gone."""
+
+    def __init__(self, *, encoding: str, is_gone: bool = False) -> None:
+        self.kept = io.BytesIO()
+        super().__init__(self.kept, encoding=encoding)
+        self.is_gone = is_gone
+        self.writes = 0
+
+    @property
+    def text(self) -> str:
+        """All that was written."""
+        self.flush()
+        return self.kept.getvalue().decode(self.encoding)
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Keep it."""
+        self.writes += 1
+        if self.is_gone:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().write(text)
 
 
 def vent(number: int, state: LinkState | None = LinkState.ONLINE, trouble: str = "") -> DeviceHealth:
@@ -198,6 +227,41 @@ async def test_an_output_that_takes_nothing_holds_up_nothing(monkeypatch: pytest
             for _ in range(100):
                 await asyncio.sleep(0)
     stuck.set()
+
+
+async def shown(monkeypatch: pytest.MonkeyPatch, output: Screen, *, term: str) -> None:
+    """Look at a host until something is shown, and once more."""
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr(watch, "LOOK_S", 0.001)
+    async with asyncio.timeout(5):
+        async with watch.watching(lambda: ward(vent(1)), name="Bệnh viện", now_ms=lambda: NOW_MS):
+            while not output.writes:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
+
+
+async def test_a_terminal_that_cannot_be_drawn_on_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = Screen(encoding="utf-8")
+    await shown(monkeypatch, output, term="dumb")
+    assert "vent-1\tonline" in output.text
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+async def test_what_a_terminal_cannot_spell_is_shown_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    output = Screen(encoding="ascii")
+    await shown(monkeypatch, output, term=term)
+    assert "B?nh vi?n" in output.text
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+async def test_a_terminal_that_is_gone_ends_the_view_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, term: str
+) -> None:
+    await shown(monkeypatch, Screen(encoding="utf-8", is_gone=True), term=term)
+    assert "nothing is shown any more: Input/output error" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,15 @@ from adapters.host.mllp_links import topic_name
 from adapters.host.units import Units
 from rules.engine import Engine
 from rules.explain import sentences
-from rules.inputs import ClaimAlias, ConfirmAlias, DeskInput, RegisteredAsset, Registry
+from rules.inputs import (
+    ClaimAlias,
+    ConfirmAlias,
+    DeskInput,
+    RegisteredAsset,
+    Registry,
+    ReleaseAlias,
+    RetireAsset,
+)
 from rules.overview import fleet_rows
 from rules.words import TicketKind, TicketState
 from telemetry.messages import (
@@ -231,3 +239,49 @@ def test_what_a_new_host_says_of_a_port_is_of_the_device_heard_there_last() -> N
     engine.apply(journal.say(usage(), after_ms=1000))
     engine.apply(late)
     assert fleet_rows(engine.state)[0].link is LinkState.ONLINE
+
+
+def test_an_empty_port_says_nothing_of_the_device_that_has_moved_to_another() -> None:
+    engine, journal = fleet(claim()), Journal()
+    engine.apply(journal.say(usage(), device="pb-1"))
+    engine.apply(journal.say(usage(), device="pb-2", after_ms=HOUR))
+    port = Units("host", "pb-1", ALIAS.protocol, has_units=False).link
+    engine.apply(
+        journal.say(Status(link=LinkState.OFFLINE), alias=port.alias, device=port.name, after_ms=1000)
+    )
+    assert fleet_rows(engine.state)[0].link is LinkState.ONLINE
+
+
+def test_a_port_whose_name_begins_like_another_is_no_place_of_a_rack() -> None:
+    engine, journal = fleet(claim()), Journal()
+    for name in ("icu", "icu-2"):
+        port = Units("host", name, ALIAS.protocol, has_units=False).link
+        engine.apply(journal.say(Status(link=LinkState.OFFLINE), alias=port.alias, device=name))
+    engine.apply(journal.say(usage(), device="icu-2"))
+    engine.apply(journal.say(usage(), alias=OTHER, device="icu-2", after_ms=HOUR))
+    assert identity_tickets(engine) == [("V-1", "identity:host/icu-2", 1)]
+
+
+def test_what_speaks_in_the_place_of_a_retired_asset_asks_nothing_of_it() -> None:
+    engine, journal = fleet(claim(at_ms=BEGIN)), Journal()
+    engine.apply(journal.say(usage(), after_ms=HOUR))
+    retire = RetireAsset(at_ms=journal.now_ms + 1, by="An", reason="worn", asset="V-1")
+    assert engine.take(retire) == ""
+    engine.apply(journal.say(usage(), alias=OTHER, after_ms=HOUR))
+    assert not identity_tickets(engine)
+
+
+def test_hours_that_someone_stands_for_are_not_doubted_by_what_changes_after_them() -> None:
+    first = claim(PORT, from_ms=BEGIN, confirmed_by="Bình", at_ms=BEGIN)
+    engine, journal = fleet(first), Journal()
+    for _ in range(5):
+        engine.apply(journal.say(usage(), alias=PORT, device="bed-1", after_ms=HOUR))
+    engine.apply(journal.say(plate("ASAB-1"), alias=PORT, device="bed-1"))
+    end = journal.now_ms + 1
+    by = {"at_ms": end, "by": "An", "reason": "moved", "asset": "V-1", "alias": PORT, "to_ms": end}
+    assert engine.take(ReleaseAlias.model_validate(by)) == ""
+    assert engine.take(claim(PORT, "V-2", from_ms=end, confirmed_by="Bình", at_ms=end)) == ""
+    for _ in range(5):
+        engine.apply(journal.say(usage(), alias=PORT, device="bed-1", after_ms=HOUR))
+    engine.apply(journal.say(plate("ASAB-2"), alias=PORT, device="bed-1", after_ms=HOUR))
+    assert [row.meters[0].provisional for row in fleet_rows(engine.state)] == [False, True]

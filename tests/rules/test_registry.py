@@ -21,6 +21,7 @@ from rules.inputs import (
     read_input,
     write_input,
 )
+from rules.meters import GAP_PERIODS
 from rules.overview import fleet_rows, unclaimed_rows
 from rules.state import State
 from rules.words import Standing, TicketKind, TicketState
@@ -437,3 +438,51 @@ def test_an_alarm_heard_just_before_a_claim_begins_stands_in_whatever_order_both
     for engine in (told_first, said_first):
         (ticket,) = (one for one in open_tickets(engine) if one.rule == "oxygen")
         assert (ticket.asset, ticket.occurrences) == ("V-1", 1)
+
+
+def test_a_fault_that_stands_asks_for_repair_again_once_a_retirement_is_undone() -> None:
+    engine, journal = desk(enter(new()), claim(at_ms=BEGIN)), Journal()
+    engine.apply(journal.say(fault(), after_ms=HOUR))
+    by = {"at_ms": journal.now_ms, "by": "An", "reason": "wrong asset", "asset": "V-1"}
+    assert engine.take(RetireAsset.model_validate(by)) == ""
+    assert not [t for t in open_tickets(engine) if t.asset == "V-1"]
+    retirement = engine.state.assets["V-1"].changes[-1].number
+    assert engine.take(amend(undoes=(retirement,))) == ""
+    assert engine.take(claim()) == ""
+    assert [t.asset for t in open_tickets(engine) if t.kind is TicketKind.REPAIR] == ["V-1"]
+
+
+def test_nobody_ends_a_life_by_undoing() -> None:
+    """Its tickets would stay open, and its devices would speak on."""
+    engine = desk(enter(new()))
+    retire = RetireAsset(at_ms=BEGIN, by="An", reason="worn", asset="V-1")
+    assert engine.take(retire) == ""
+    retirement = engine.state.assets["V-1"].changes[-1].number
+    assert engine.take(amend(undoes=(retirement,))) == ""
+    before = engine.state.assets["V-1"]
+    assert engine.take(amend(undoes=(retirement + 1,))) == "retire an asset that is disposed or lost"
+    assert engine.state.assets["V-1"] is before
+
+
+def test_a_device_claimed_since_today_that_has_not_spoken_yet_is_no_longer_unclaimed() -> None:
+    engine, journal = desk(enter(new())), Journal()
+    engine.apply(journal.say(usage(), alias=PORT, device="bed-1"))
+    assert unclaimed_rows(engine.state)
+    today = journal.now_ms + DAY
+    assert engine.take(claim(PORT, at_ms=today, from_ms=today)) == ""
+    assert not unclaimed_rows(engine.state)
+
+
+def test_of_names_that_overlap_in_part_what_the_other_one_heard_alone_is_unknown_and_not_nothing() -> None:
+    """A new adapter beside the old one for some hours, then instead of it: low <= truth <= high."""
+    other = ALIAS.model_copy(update={"identifier": "new"})
+    engine, journal = desk(enter(new("V-1", AliasFrom(alias=ALIAS), AliasFrom(alias=other)))), Journal()
+    run(engine, journal, 100)
+    for _ in range(10):
+        engine.apply(journal.say(usage(), after_ms=HOUR))
+        engine.apply(journal.say(usage(), alias=other, device="pb-2"))
+    for truth_h in range(110, 310):
+        engine.apply(journal.tick(HOUR))
+        engine.apply(journal.say(usage(), alias=other, device="pb-2"))
+        (meter,) = fleet_rows(engine.state)[0].meters
+        assert meter.low_h <= truth_h <= meter.high_h + GAP_PERIODS

@@ -124,3 +124,11 @@ def test_an_alias_that_people_stand_for_stays_when_it_is_taken_out_of_the_settin
     run(engine, journal, 3)
     assert engine.state.assets["V-1"].aliases == (ALIAS,)
     assert hours(engine) == 2
+
+
+def test_work_that_is_due_by_hours_of_a_device_that_the_settings_give_to_another_goes_with_them() -> None:
+    engine, journal = desk(settings(told("V-1", ALIAS), told("V-2"))), Journal()
+    run(engine, journal, 245)
+    assert [ticket.asset for ticket in open_tickets(engine)] == ["V-1"]
+    engine.take(settings(told("V-1"), told("V-2", ALIAS), at_ms=journal.now_ms))
+    assert [ticket.asset for ticket in open_tickets(engine)] == ["V-2"]

@@ -236,6 +236,6 @@ async def test_killed_before_and_after_the_tick_nothing_is_lost_or_doubled(
     outcomes = await replaying.outcomes(site.settings, positions)
     assert {outcome.fate for outcome in outcomes} == {Fate.STORED}
     assert await site.collector.stop() == 0
-    # it may have been writing the last minute again, as after each start: pending then, and there all the same
+    # perhaps while it wrote the last minute again, as after each start: pending then, and there all the same
     await site.until(received=COUNT, dead_lettered=0)
     assert await site.stored_points() == COUNT

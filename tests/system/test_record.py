@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -19,7 +20,10 @@ from tests.system.stand import HOURMETER, until
 pytestmark = pytest.mark.system
 
 
-async def test_a_medibus_device_that_is_recorded_counts_no_communication_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP], ids=["asked to end", "terminal lost"])
+async def test_a_medibus_device_that_is_recorded_counts_no_communication_error(
+    tmp_path: Path, sign: signal.Signals
+) -> None:
     device = medibus_device.Device(
         medibus_device.KINDS[0],
         shows=lambda _: medibus_device.AT_WORK,
@@ -42,7 +46,7 @@ async def test_a_medibus_device_that_is_recorded_counts_no_communication_error(t
 
         try:
             await until(has_all, within_s=30, what="a round of readings in the capture")
-            process.terminate()
+            process.send_signal(sign)
             async with asyncio.timeout(20):
                 out, _ = await process.communicate()
         finally:

@@ -133,13 +133,36 @@ class Office:
         return self.sockets[-1]
 
 
-async def look_up(host: str) -> str:
+async def look_up(host: str, family: socket.AddressFamily) -> str:
+    assert family is socket.AF_INET
     return {"monitor-1": "10.0.0.1", "same": "10.0.0.2"}.get(host, host)
 
 
 @pytest.fixture
 def office() -> Office:
     return Office()
+
+
+async def test_a_name_with_addresses_of_both_kinds_is_heard_at_the_kind_of_the_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = {socket.AF_INET6: "fd00::1", socket.AF_INET: "10.0.0.1"}
+
+    async def told(host: str, port: None, *, family: int = 0, **_: object) -> list[tuple[Any, ...]]:
+        return [(kind, 0, 0, "", (at, port)) for kind, at in both.items() if family in (0, kind) and host]
+
+    async def opened(box: Letterbox, port: Port) -> asyncio.DatagramTransport:
+        assert (box, port.port) == (boxes[-1], 24005)
+        return FakeSocket()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", told)
+    boxes: list[Letterbox] = []
+    for host, source in (("0.0.0.0", "10.0.0.1"), ("::", "fd00::1")):  # noqa: S104 - nothing is opened
+        boxes.append(Letterbox(Port(host, 24005), open_port=opened))
+        link = await boxes[-1].device("monitor").connect()
+        boxes[-1].received(b"one", (source, 7000))
+        async with asyncio.timeout(5):
+            assert await link.read() == b"one"
 
 
 async def test_one_socket_serves_all_and_each_hears_its_own(office: Office) -> None:

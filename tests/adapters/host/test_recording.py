@@ -6,6 +6,7 @@ import asyncio
 import errno
 import io
 import json
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -144,6 +145,16 @@ async def test_a_protocol_that_cannot_tell_what_is_a_patients_is_not_recorded(ra
         redactor_of(mute)
     with pytest.raises(SettingsError, match="cannot tell what is a patient's"):
         await recorded(raw, io.StringIO(), protocol=mute)
+
+
+def test_a_file_whose_end_finds_no_room_is_weather_and_no_fault_of_ours(tmp_path: Path) -> None:
+    def write_in_vain() -> None:
+        with new_file(tmp_path / "a.capture") as capture, Path("/dev/full").open("wb") as full:
+            capture.write("x")
+            os.dup2(full.fileno(), capture.fileno())
+
+    with pytest.raises(Unavailable, match="make room on its disk"):
+        write_in_vain()
 
 
 def test_no_file_is_written_over_and_a_new_one_is_for_this_user_only(tmp_path: Path) -> None:

@@ -266,6 +266,29 @@ async def test_a_link_that_is_lost_gets_no_farewell_and_the_next_one_its_greetin
     ]
 
 
+async def test_what_came_before_a_word_that_cannot_be_sent_is_heard(
+    outbox: Outbox, clock: StillClock
+) -> None:
+    class Deaf(FakeLine):
+        async def write(self, data: bytes) -> None:
+            if data == b"nop":
+                raise Unavailable("bench", why="the cable is out")
+            await super().write(data)
+
+    class Late(Nagging):
+        def due_s(self) -> float | None:
+            return None
+
+    line = Deaf()
+    async with talking(outbox, clock, line, make=Late) as one:
+        await until(lambda: line.written == [b"hello", b"?"])
+        clock.move(NOP_S)
+        line.incoming.put_nowait(b"h")
+        await until(lambda: line.is_closed)
+        assert one.health.heard == 1
+    assert await usages(outbox) == 1
+
+
 async def test_a_busy_conversation_is_not_polled_and_no_poll_is_counted(
     outbox: Outbox, clock: StillClock
 ) -> None:
