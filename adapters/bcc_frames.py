@@ -34,7 +34,7 @@ EOT: Final = 0x04
 ETB: Final = 0x17
 LONGEST: Final = 65_536
 """Bytes of the longest frame that is read, unstuffed; blocks of stations have about 1,200."""
-_HEAD: Final = re.compile(rb"\x01([0-9]{5})\x02([!-=?-~]{1,32}?)/1/1>")
+_HEAD: Final = re.compile(rb"\x01([0-9]{5})\x02([ -=?-\xff]{1,64}?)/1/1>")
 _TAIL: Final = re.compile(rb"[\x03\x17]([0-9]{5})\x04\Z")
 _BEGIN: Final = re.compile(rb"\x01[0-9]{0,5}\Z|\x01[0-9]{5}\x02")
 _STUFFED: Final = MappingProxyType({b"D": b"EX", b"E": b"EE", b"d": b"ex", b"e": b"ee"})

@@ -25,10 +25,15 @@ class BccRedactor:
 
     def __init__(self) -> None:
         self._frames = Frames()
+        self._sent = Frames()
 
     def feed(self, data: bytes) -> bytes:
         """What may be kept of all frames that these bytes complete."""
         return _kept(self._frames.feed(data))
+
+    def sent(self, data: bytes) -> bytes:
+        """What may be kept of our requests, which carry the bed id that the station told."""
+        return _kept(self._sent.feed(data))
 
     def closed(self) -> bytes:
         """A frame that was begun, blotted out."""

@@ -118,6 +118,14 @@ class Redactor(Protocol):
         """The input has ended: what is left, blotted out."""
 
 
+@runtime_checkable
+class Echoing(Redactor, Protocol):
+    """A redactor of a protocol whose questions repeat words that the device said."""
+
+    def sent(self, data: bytes) -> bytes:
+        """What may be kept of what is sent to the device."""
+
+
 class MakeRedactor(Protocol):
     """How a protocol file makes a redactor for one link."""
 

@@ -19,7 +19,7 @@ from random import Random
 from typing import TextIO
 
 from adapters.capture import Entry, Event, Header, Piece, Source, Turn, header_line, lines
-from adapters.contract import MakeRedactor, ProtocolFile, Redactor
+from adapters.contract import Echoing, MakeRedactor, ProtocolFile, Redactor
 from adapters.host.device_health import DeviceHealth
 from adapters.host.devices import Device
 from adapters.host.host import transport_of
@@ -139,7 +139,8 @@ class _TappedLink:
 
     async def write(self, data: bytes) -> None:
         await self.connection.write(data)
-        self.notes.piece(Source.US, data)
+        kept = self.redactor.sent(data) if isinstance(self.redactor, Echoing) else data
+        self.notes.piece(Source.US, kept)
 
     async def close(self) -> None:
         self._over()

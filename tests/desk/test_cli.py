@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -178,3 +180,27 @@ def test_errors_are_one_line_with_the_code_of_whose_fault_it_is(
         cli.main()
     assert ended.value.code == code
     assert capsys.readouterr().err == f"hourmeter: {error}\n"
+
+
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_end_that_is_asked_for_and_a_lost_terminal_are_an_orderly_end(name: signal.Signals) -> None:
+    """Devices that are owed a farewell get it; `nohup` ignores the loss of its terminal."""
+
+    async def work(stopping: asyncio.Event) -> None:
+        asyncio.get_running_loop().call_soon(signal.raise_signal, name)
+        await stopping.wait()
+        ended.append(name)
+
+    async def main() -> None:
+        stopping = asyncio.Event()
+        async with asyncio.timeout(10):
+            await cli._until_signal(work(stopping), stopping)  # noqa: SLF001 - signals end a whole process
+
+    ended: list[signal.Signals] = []
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        asyncio.run(main())
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert ended == [name]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.bcc_frames import frame_of
 from adapters.capture import Entry, Event, Piece, Reading, Source, Turn
 from adapters.contract import ProtocolFile
 from adapters.decode import decode
@@ -21,6 +22,7 @@ from adapters.host.host_settings import DeviceSettings
 from adapters.host.recording import Notes, Nowhere, Recording, Tapped, new_file, record, redactor_of
 from adapters.host.transports import Connection
 from adapters.host.ways import Replay
+from adapters.protocols import bbraun_bcc
 from adapters.protocols.puritan_bennett import redactor
 from adapters.registry import find
 from telemetry.errors import SettingsError, Unavailable
@@ -207,6 +209,20 @@ async def test_what_a_redactor_holds_back_when_a_link_is_lost_is_blotted_out() -
         1,
         "lost",
     ]
+
+
+@pytest.mark.parametrize("stuffing", [False, True])
+async def test_words_of_the_device_that_a_question_repeats_are_blotted_out(*, stuffing: bool) -> None:
+    """A BCC station tells its bed id, which a hospital may choose, and is asked by it from then on."""
+    notes = Notes(io.StringIO(), StillClock(), 1 << 20)
+    link = await Tapped(Cut(), notes, bbraun_bcc.redactor).connect()
+    question = frame_of(b"MEM:GET", bed="Giường 5, Nguyễn".encode(), stuffing=stuffing)
+    await link.write(question)
+    await link.write(b"\x06")
+    assert isinstance(notes.file, io.StringIO)
+    sent = [bytes.fromhex(json.loads(line).get("hex", "")) for line in notes.file.getvalue().splitlines()]
+    assert sent == [b"", frame_of(b"MEM:GET", bed=b"1", stuffing=stuffing), b"\x06"]
+    await link.close()
 
 
 async def test_nowhere_keeps_nothing() -> None:
