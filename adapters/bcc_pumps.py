@@ -225,27 +225,8 @@ def _reading(value: str) -> Reading:
 
 
 def _alarm(code: str, edge: Edge) -> Alarm:
-    row = ALARMS[code]
-    return Alarm(
-        key=edge.key,
-        code=code,
-        text=row.text,
-        alarm_kind=row.kind,
-        priority=edge.reading.priority,
-        phase=edge.phase,
-        condition=edge.reading.condition,
-        raw=edge.reading.raw,
-    )
+    return edge.alarm(code, ALARMS[code].text, ALARMS[code].kind)
 
 
 def _fault(code: str, edge: Edge) -> Fault:
-    return Fault(
-        key=edge.key,
-        code=code,
-        text=f"last device alarm {code}",
-        effect=Effect.SERVICE_HIGH,
-        mapped=False,
-        phase=edge.phase,
-        condition=edge.reading.condition,
-        raw=edge.reading.raw,
-    )
+    return edge.fault(code, f"last device alarm {code}", Effect.SERVICE_HIGH, mapped=False)

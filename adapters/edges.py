@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from telemetry.messages import Condition, Phase, Priority
+from telemetry.messages import Alarm, AlarmKind, Condition, Effect, Fault, Phase, Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,36 @@ class Edge:
     key: str
     phase: Phase
     reading: Reading
+
+    def alarm(self, code: str, text: str, kind: AlarmKind, *, reference_id: str = "") -> Alarm:
+        """The edge of an alarm condition."""
+        return Alarm(
+            key=self.key,
+            code=code,
+            reference_id=reference_id,
+            text=text,
+            alarm_kind=kind,
+            priority=self.reading.priority,
+            phase=self.phase,
+            condition=self.reading.condition,
+            raw=self.reading.raw,
+        )
+
+    def fault(
+        self, code: str, text: str, effect: Effect, *, subsystem: str = "", mapped: bool = True
+    ) -> Fault:
+        """The edge of a vendor's fault code; `mapped`: whether the catalogue knows it."""
+        return Fault(
+            key=self.key,
+            code=code,
+            subsystem=subsystem,
+            text=text,
+            effect=effect,
+            mapped=mapped,
+            phase=self.phase,
+            condition=self.reading.condition,
+            raw=self.reading.raw,
+        )
 
 
 @dataclass(frozen=True, slots=True)

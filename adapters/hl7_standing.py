@@ -51,14 +51,4 @@ class Standing:
 
 
 def _alarm(what: What, edge: Edge) -> Alarm:
-    return Alarm(
-        key=edge.key,
-        code=what.code,
-        reference_id=what.reference_id,
-        text=what.text,
-        alarm_kind=what.kind,
-        priority=edge.reading.priority,
-        phase=edge.phase,
-        condition=edge.reading.condition,
-        raw=edge.reading.raw,
-    )
+    return edge.alarm(what.code, what.text, what.kind, reference_id=what.reference_id)

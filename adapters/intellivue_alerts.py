@@ -132,17 +132,7 @@ class Alerts:
                 self._open[name.code] = name
             if edge is not None:
                 reference_id, text = KNOWN.get(name.number, ("", ""))
-                yield Alarm(
-                    key=edge.key,
-                    code=name.code,
-                    reference_id=reference_id,
-                    text=text or f"{kind} alarm",
-                    alarm_kind=kind,
-                    priority=edge.reading.priority,
-                    phase=edge.phase,
-                    condition=edge.reading.condition,
-                    raw=edge.reading.raw,
-                )
+                yield edge.alarm(name.code, text or f"{kind} alarm", kind, reference_id=reference_id)
         if listed is not None:
             self._told.add(kind)
 

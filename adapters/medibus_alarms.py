@@ -14,7 +14,7 @@ from typing import Final
 from adapters.edges import Edge, Occurrences, Reading
 from adapters.medibus_codes import DEVICE, STANDBY, Family, Row, priority_of
 from adapters.medibus_records import AlarmRecord
-from telemetry.messages import Alarm, AlarmKind, Body, Condition, Effect, Fault, Priority
+from telemetry.messages import AlarmKind, Body, Condition, Effect, Priority
 
 CHECKS: Final = "TXT"
 """The page of the device checks, which come as texts."""
@@ -91,25 +91,6 @@ def _unknown(code: str, phrase: str) -> Row:
 
 
 def _body(code: str, row: Row, edge: Edge) -> Body:
-    now = edge.reading
     if row.is_fault:
-        return Fault(
-            key=edge.key,
-            code=code,
-            subsystem=DEVICE,
-            text=row.phrase,
-            effect=Effect.SERVICE_HIGH,
-            phase=edge.phase,
-            condition=now.condition,
-            raw=now.raw,
-        )
-    return Alarm(
-        key=edge.key,
-        code=code,
-        text=row.phrase,
-        alarm_kind=row.kind,
-        priority=now.priority,
-        phase=edge.phase,
-        condition=now.condition,
-        raw=now.raw,
-    )
+        return edge.fault(code, row.phrase, Effect.SERVICE_HIGH, subsystem=DEVICE)
+    return edge.alarm(code, row.phrase, row.kind)

@@ -17,7 +17,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from adapters.edges import Edge, Occurrences, Reading
+from adapters.edges import Occurrences, Reading
 from adapters.mindray_pds_messages import INVALID, Kind, Listed, Message
 from telemetry.messages import Alarm, AlarmKind, Condition, OperatingState, Phase, Priority, Usage
 
@@ -95,7 +95,7 @@ class Alarms:
                 self._texts[code] = text_of(rows[code]) if kind is Kind.TECHNICAL else "physiological alarm"
             edge = known.compare(code, reading, first=kind not in self._told, stamp=stamp)
             if edge is not None:
-                alarms.append(_alarm(kind, code, self._texts[code], edge))
+                alarms.append(edge.alarm(code, self._texts[code], _KINDS[kind]))
                 onset = rows[code].onset if edge.phase is Phase.START else None
                 onsets += [] if onset is None else [onset]
             if code in gone:
@@ -110,19 +110,6 @@ def _code(kind: Kind, listed: Listed) -> str:
 
 def _raw(listed: Listed) -> str:
     return f"level {listed.level}" if listed.level else ""
-
-
-def _alarm(kind: Kind, code: str, text: str, edge: Edge) -> Alarm:
-    return Alarm(
-        key=edge.key,
-        code=code,
-        text=text,
-        alarm_kind=_KINDS[kind],
-        priority=edge.reading.priority,
-        phase=edge.phase,
-        condition=edge.reading.condition,
-        raw=edge.reading.raw,
-    )
 
 
 def state_of(figures: Mapping[str, float]) -> OperatingState:

@@ -33,13 +33,11 @@ from adapters.sdc_states import alert_reading, clock_of, meters_of, metrics_of, 
 from adapters.sdc_xml import END, Cut, Documents, Element, read
 from telemetry.errors import MessageError
 from telemetry.messages import (
-    Alarm,
     AlarmKind,
     Alias,
     Body,
     Condition,
     Effect,
-    Fault,
     Metrics,
     OperatingState,
     Phase,
@@ -224,26 +222,12 @@ class Talk:
 
 
 def _body(row: AlertRow | Component, edge: Edge) -> Body:
-    now = edge.reading
     if isinstance(row, Component):
-        return Fault(
-            key=edge.key,
-            code="ActivationState/Fail",
+        return edge.fault(
+            "ActivationState/Fail",
+            f"the {row.name} says that it has failed",
+            Effect.REMOVAL_ADVISED if row.name == terms.COMPONENTS["Mds"] else Effect.SERVICE_HIGH,
             subsystem=f"{row.name} {row.code}"[:64],
-            text=f"the {row.name} says that it has failed",
-            effect=Effect.REMOVAL_ADVISED if row.name == terms.COMPONENTS["Mds"] else Effect.SERVICE_HIGH,
-            phase=edge.phase,
-            condition=now.condition,
-            raw=now.raw,
         )
-    return Alarm(
-        key=edge.key,
-        code=row.code,
-        reference_id=row.reference_id,
-        text=row.text,
-        alarm_kind=terms.KINDS.get(row.kind, AlarmKind.UNKNOWN),
-        priority=now.priority,
-        phase=edge.phase,
-        condition=now.condition,
-        raw=now.raw,
-    )
+    kind = terms.KINDS.get(row.kind, AlarmKind.UNKNOWN)
+    return edge.alarm(row.code, row.text, kind, reference_id=row.reference_id)

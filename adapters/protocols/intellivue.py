@@ -32,7 +32,7 @@ from adapters.intellivue_layout import (
     Polled,
     Told,
 )
-from adapters.intellivue_redaction import Redactor
+from adapters.intellivue_redactor import Redactor
 from adapters.intellivue_session import KEEP_S, WAIT_S, Session
 from telemetry.messages import (
     Alarm,

@@ -30,7 +30,7 @@ from adapters.mindray_pds_messages import (
     place_of,
 )
 from adapters.mindray_pds_monitor import WORDS
-from adapters.mindray_pds_redaction import Redactor
+from adapters.mindray_pds_redactor import Redactor
 from telemetry.messages import (
     Alarm,
     AlarmKind,

@@ -300,28 +300,9 @@ def _reading(words: tuple[str, ...], active: Mapping[str, Priority]) -> Reading:
 
 
 def _body(row: _Row, *, code: str, edge: Edge) -> Body:
-    now = edge.reading
     if isinstance(row, _FaultRow):
-        return Fault(
-            key=edge.key,
-            code=code,
-            text=row.text,
-            effect=row.effect,
-            mapped=row.mapped,
-            phase=edge.phase,
-            condition=now.condition,
-            raw=now.raw,
-        )
-    return Alarm(
-        key=edge.key,
-        code=code,
-        text=row.text,
-        alarm_kind=row.kind,
-        priority=now.priority,
-        phase=edge.phase,
-        condition=now.condition,
-        raw=now.raw,
-    )
+        return edge.fault(code, row.text, row.effect, mapped=row.mapped)
+    return edge.alarm(code, row.text, row.kind)
 
 
 class PuritanBennett:

@@ -42,7 +42,7 @@ from adapters.contract import (
     Table,
     Way,
 )
-from adapters.edges import Edge, Occurrences, Reading
+from adapters.edges import Occurrences, Reading
 from adapters.framing import Frame
 from adapters.puritan_bennett_reports import Layout, Report, frame_of
 from adapters.redacting import FrameRedactor
@@ -297,22 +297,9 @@ class V60:
                 code, reading, first=(command, code) not in self._told, stamp=self._stamp
             )
             if edge is not None:
-                bodies.append(_alarm(row, code=code, edge=edge))
+                bodies.append(edge.alarm(code, row.text, row.kind))
         self._told |= {(command, code) for code in self._words[command]}
         return bodies
-
-
-def _alarm(row: _Row, *, code: str, edge: Edge) -> Alarm:
-    return Alarm(
-        key=edge.key,
-        code=code,
-        text=row.text,
-        alarm_kind=row.kind,
-        priority=edge.reading.priority,
-        phase=edge.phase,
-        condition=edge.reading.condition,
-        raw=edge.reading.raw,
-    )
 
 
 _IDENTITY: Final = Identity(manufacturer=INFO.manufacturer, model="V60", device_type=VENTILATOR)

@@ -237,26 +237,9 @@ def _code(word: str) -> str:
 
 
 def _body(code: str, edge: Edge) -> Body:
-    now = edge.reading
     if code == _UNKNOWN:
-        return Fault(
-            key=edge.key,
-            code=code,
-            text="an alarm that the manual does not name",
-            effect=Effect.SERVICE_HIGH,
-            mapped=False,
-            phase=edge.phase,
-            condition=now.condition,
-        )
-    return Alarm(
-        key=edge.key,
-        code=code,
-        text=_ALARMS[code].text,
-        alarm_kind=_ALARMS[code].kind,
-        priority=now.priority,
-        phase=edge.phase,
-        condition=now.condition,
-    )
+        return edge.fault(code, "an alarm that the manual does not name", Effect.SERVICE_HIGH, mapped=False)
+    return edge.alarm(code, _ALARMS[code].text, _ALARMS[code].kind)
 
 
 def adapter(*, period_s: float) -> AcmePump:
