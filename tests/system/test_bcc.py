@@ -122,7 +122,7 @@ def _pumps(*, years: int) -> Station:
 
 
 @asynccontextmanager
-async def _site(folder: Path, broker: Broker, rack: Rack, *, poll_s: float = 0.6) -> AsyncIterator[InProcess]:
+async def _site(folder: Path, broker: Broker, rack: Rack, *, poll_s: float = 1.0) -> AsyncIterator[InProcess]:
     async with (
         tcp_server(rack.meet, one_client=True) as port,
         in_process(
