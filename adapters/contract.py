@@ -10,6 +10,7 @@ page shows, and `redactor` so that its bytes may be recorded.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -155,7 +156,7 @@ class Way(StrEnum):
     """Gateways connect to us: a `[[gateway]]`, not a `[[device]]`."""
 
 
-class Options(BaseModel):
+class Options(BaseModel, ABC):
     """What an operator may set of a protocol, in `[device.options]`; itself the maker of adapters set so.
 
     Each field has its meaning and unit in its docstring.
@@ -168,9 +169,9 @@ class Options(BaseModel):
         """The only way that fits what is set; None: each that the protocol knows."""
         return None
 
+    @abstractmethod
     def __call__(self, *, period_s: float) -> Adapter:
         """An adapter set so, as `MakeAdapter` says."""
-        raise NotImplementedError
 
 
 class Parity(StrEnum):

@@ -10,7 +10,6 @@ import asyncio
 import json
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from adapters.simulators.pb_software import Software, reply, understands
 from adapters.simulators.pb_ventilator import FIRST_SERIAL, Capture, Source, fleet, reports_of
 from adapters.simulators.serial_line import serial_line
 from adapters.simulators.served import Record, Served
+from adapters.simulators.serving import RealClock
 from telemetry.clock import Clock
 from telemetry.times import from_ms
 
@@ -154,22 +154,6 @@ async def serve_serial(
                 talking.result()
 
 
-class _RealClock:
-    """The clock of a simulator that is a process of its own."""
-
-    def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000
-
-    def mono_ms(self) -> int:
-        return time.monotonic_ns() // 1_000_000
-
-    def boot(self) -> str:
-        return "simulator"
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
 def _sources(options: argparse.Namespace) -> Iterable[Source]:
     first = options.serial or 0
     if options.capture is None:
@@ -195,7 +179,7 @@ async def _run(options: argparse.Namespace) -> None:
         log = stack.enter_context(options.log.open("a") if options.log else nullcontext())
         served = partial(
             serve_serial if options.serial_port else serve,
-            clock=_RealClock(),
+            clock=RealClock(),
             record=Record(log=log),
             baud=options.baud,
             software=options.software,
