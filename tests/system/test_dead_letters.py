@@ -236,6 +236,8 @@ async def test_killed_before_and_after_the_tick_nothing_is_lost_or_doubled(
     outcomes = await replaying.outcomes(site.settings, positions)
     assert {outcome.fate for outcome in outcomes} == {Fate.STORED}
     assert await site.collector.stop() == 0
-    # perhaps while it wrote the last minute again, as after each start: pending then, and there all the same
+    # perhaps while it wrote the last minute again, as after each start: pending then, until it goes on
     await site.until(received=COUNT, dead_lettered=0)
+    await site.start_again()
+    await site.until(received=COUNT, dead_lettered=0, stored=COUNT, pending=0)
     assert await site.stored_points() == COUNT
